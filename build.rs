@@ -1,0 +1,2 @@
+//! Builds nothing yet but the crate itself.
+fn main() {}

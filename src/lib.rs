@@ -1,0 +1,25 @@
+//! gort: Go's concurrency as a library for everyone who does not write Go.
+//!
+//! The map of the crate; dependencies point down only:
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | [`ffi`] | the C ABI, one file per section of `gort.h`: check arguments, call the core, return a status |
+//! | [`chan`] | channels and select |
+//! | [`sync`] | mutex and wait group |
+//! | [`sched`] | goroutines, processors, workers, run queues, parking, waking, timers |
+//! | [`coroutine`] | stacks and switching between them; knows no scheduler |
+//! | [`fatal`] | errors that end the process |
+//! | [`primitive`] | atomics, spin lock, futex: `std` in earnest, loom in the models |
+
+// The scheduler, the stacks and the C ABI stand on statics and assembly, which loom cannot follow; the
+// protocols it models compile in both worlds.
+pub(crate) mod chan;
+#[cfg(not(loom))]
+pub(crate) mod coroutine;
+pub(crate) mod fatal;
+#[cfg(not(loom))]
+pub mod ffi;
+pub(crate) mod primitive;
+pub(crate) mod sched;
+pub(crate) mod sync;

@@ -1,0 +1,28 @@
+//! The bottom of the crate: atomics, a spin lock, futexes and the monotonic clock.
+//!
+//! The one thing to know: everything that a loom model must see goes through here. In earnest these are
+//! `std`'s atomics and the kernel's futex; under `--cfg loom` they are loom's, and a futex wait is a yield
+//! (a spurious wake-up, which every caller must stand anyway).
+
+mod clock;
+mod futex;
+mod spin;
+
+pub(crate) use clock::{FOREVER, now};
+pub(crate) use futex::{futex_wait, futex_wake};
+pub(crate) use spin::{Backoff, SpinLock};
+
+#[cfg(not(loom))]
+pub(crate) use std::sync::atomic;
+
+#[cfg(loom)]
+pub(crate) use loom::sync::atomic;
+
+/// One turn of a busy wait.
+#[inline]
+pub(crate) fn relax() {
+    #[cfg(not(loom))]
+    std::hint::spin_loop();
+    #[cfg(loom)]
+    loom::thread::yield_now();
+}

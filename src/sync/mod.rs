@@ -1,0 +1,1 @@
+//! Mutex and wait group.
