@@ -2,9 +2,11 @@
 //! status; no logic lives here.
 //!
 //! The one thing to know: **this file is the table of contents of `gort.h`.** `build.rs` writes a section
-//! for each `mod` below, in this order, under the heading that its doc comment gives; the declarations and
-//! their comments are those of the module's `extern "C"` functions and `repr(C)` types. So doc comments here
-//! are written for C programmers. A type without `repr(C)` is opaque in C.
+//! for each `mod` below that declares something, in this order, under the first line of the doc comment above
+//! the `mod`. The declarations and their comments are those of the module's `extern "C"` functions, constants
+//! and `repr(C)` types, named as in C. So their doc comments are written for C programmers; a `# Safety`
+//! section is for Rust and stays out of the header. A struct without `repr(C)` is opaque in C; one that begins
+//! with `size: usize` gets its `GORT_..._INIT`.
 
 // The names of the ABI are C names.
 #![allow(non_camel_case_types)]

@@ -6,24 +6,23 @@
 use super::status_list::status_list;
 use std::ffi::CStr;
 
-/// Success (`GORT_OK`).
-pub const OK: i32 = 0;
-
 macro_rules! define {
     (
         own { $($own:ident $value:literal $own_text:literal;)* }
-        errno { $($errno:ident $errno_text:literal;)* }
+        common { $($common:ident $common_text:literal;)* }
+        system { $($system:ident $system_text:literal;)* }
         linux { $($linux:ident $linux_text:literal;)* }
     ) => {
         $(#[doc = $own_text] pub const $own: i32 = $value;)*
-        $(#[doc = $errno_text] pub const $errno: i32 = -libc::$errno;)*
+        $(#[doc = $common_text] pub const $common: i32 = -libc::$common;)*
+        $(#[doc = $system_text] pub const $system: i32 = -libc::$system;)*
         $(#[doc = $linux_text] #[cfg(target_os = "linux")] pub const $linux: i32 = -libc::$linux;)*
 
         /// In the list's order, so that of two names with one number the first is found.
         static STATUSES: &[Status] = &[
-            Status { code: OK, name: c"GORT_OK", text: c"success" },
             $(Status::new($own, concat!("GORT_", stringify!($own), "\0"), concat!($own_text, "\0")),)*
-            $(Status::new($errno, concat!("GORT_", stringify!($errno), "\0"), concat!($errno_text, "\0")),)*
+            $(Status::new($common, concat!("GORT_", stringify!($common), "\0"), concat!($common_text, "\0")),)*
+            $(Status::new($system, concat!("GORT_", stringify!($system), "\0"), concat!($system_text, "\0")),)*
             $(
                 #[cfg(target_os = "linux")]
                 Status::new($linux, concat!("GORT_", stringify!($linux), "\0"), concat!($linux_text, "\0")),
@@ -87,7 +86,8 @@ mod tests {
             // SAFETY: strerror gives a NUL-terminated text, valid until the next call in this thread or, in
             // older C libraries, in this process; no other test of this crate calls it.
             let theirs = unsafe { CStr::from_ptr(libc::strerror(errno)) }.to_str().unwrap();
-            let known = !theirs.to_lowercase().contains("unknown") && !theirs.contains("No error information");
+            let known =
+                !theirs.to_lowercase().contains("unknown") && !theirs.contains("No error information");
             if known {
                 assert!(name(-errno).is_some(), "errno {errno} ({theirs}) has no name");
                 assert!(text(-errno).is_some_and(|t| !t.is_empty()), "errno {errno} has no text");

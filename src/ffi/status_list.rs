@@ -4,18 +4,19 @@
 //! The one thing to know: an `errno` code has no number here. Its value is minus the platform's, in Rust by
 //! way of `libc`, in C by way of `<errno.h>`.
 
-/// Calls the macro `$then` with the list, in three groups: gort's own codes, errno codes that every
-/// platform has, and errno codes that only Linux has. Where two names share a number, the first is the name
-/// that is shown.
+/// Calls the macro `$then` with the list, in four groups: gort's own codes; errno codes that gort itself
+/// returns; those that it only passes on from the system; and those among them that only Linux has. Where two
+/// names share a number, the first is the name that is shown.
 macro_rules! status_list {
     ($then:ident) => {
         $then! {
         own {
+            OK 0 "success";
             ECLOSED -4001 "channel is closed";
             EPANIC -4002 "a panic was recovered";
             ENONAME -4003 "host name does not resolve";
         }
-        errno {
+        common {
             EAGAIN "not ready, the call would have to wait";
             EBUSY "busy or already started";
             ECANCELED "cancelled";
@@ -23,6 +24,8 @@ macro_rules! status_list {
             ENOMEM "out of memory";
             EPERM "operation not permitted";
             ETIMEDOUT "timed out";
+        }
+        system {
             ENOENT "no such file or directory";
             ESRCH "no such process";
             EINTR "interrupted system call";
