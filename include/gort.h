@@ -121,6 +121,223 @@ const char *gort_err_name(int code);
 const char *gort_strerror(int code);
 
 /*
+ * ---- Runtime -----------------------------------------------------------------------------------
+ */
+
+/**
+ * `gort_options_t.flags`: never more than `max_procs` goroutines run at once, even if one keeps its worker for
+ * long.
+ */
+#define GORT_STRICT_PROCS 1
+
+/**
+ * How the runtime is to run; for gort_init(). Zero fields mean the default.
+ */
+typedef struct gort_options_t {
+    /**
+     * sizeof(gort_options_t)
+     */
+    size_t size;
+    /**
+     * Workers that run goroutines at once, at most 1024. Default: the environment variable GORT_MAXPROCS,
+     * else the CPUs that affinity and cgroup quota allow.
+     */
+    uint32_t max_procs;
+    /**
+     * OS threads that the runtime may have in all; past it: "fatal error: thread exhaustion". Default 10000.
+     */
+    uint32_t max_threads;
+    /**
+     * Bytes reserved for a goroutine's stack, of which the lowest 64 KiB are its guard; committed on touch.
+     * Rounded up to a power of two of at least 128 KiB; at most 1 GiB. Default 256 KiB.
+     */
+    size_t stack_size;
+    /**
+     * GORT_STRICT_PROCS, or 0.
+     */
+    uint32_t flags;
+} gort_options_t;
+
+/** All fields of a gort_options_t at their defaults. */
+#define GORT_OPTIONS_INIT { sizeof(gort_options_t), 0, 0, 0, 0 }
+
+/**
+ * The function that gort_main() runs.
+ */
+typedef int (*gort_main_fn_t)(void *arg);
+
+/**
+ * Set how the runtime runs. Optional; to be called before anything starts it (spawning, gort_main, a channel
+ * operation that blocks).
+ *
+ * Does not block. `opts` stays the caller's and is copied; NULL means all defaults.
+ * GORT_OK; GORT_EBUSY: the runtime has started already; GORT_EINVAL: an unknown flag, a stack size over 1 GiB,
+ * a bad `size`, or a non-zero byte past the fields known to this library. Since 0.1.
+ */
+int gort_init(const gort_options_t *opts);
+
+/**
+ * Run `fn(arg)` as the main goroutine, on a stack of 8 MiB, and return what it returns. Other goroutines are
+ * not waited for: they go on until the process exits.
+ *
+ * Blocks the calling thread until `fn` returns. May be called again afterwards. From a goroutine, or while
+ * another main goroutine is running, it is a fatal error. If `fn` calls gort_exit(), the others go on and this
+ * call never returns; when the last of them ends: "no goroutines (main called gort_exit) - deadlock!".
+ * What `fn` returns; GORT_EINVAL if `fn` is NULL. Since 0.1.
+ */
+int gort_main(gort_main_fn_t fn_,
+              void *arg);
+
+/**
+ * Let `n` workers (at most 1024) run goroutines at once from now on; `n < 1` changes nothing.
+ *
+ * Does not block: when there are to be fewer, the surplus workers step back when their goroutine next reaches
+ * the scheduler.
+ * The number before this call. Since 0.1.
+ */
+int gort_max_procs(int n);
+
+/**
+ * The CPUs that this process may use: what its affinity mask and its cgroup's CPU quota allow, at least 1.
+ *
+ * Does not block and does not start the runtime. Since 0.1.
+ */
+int gort_num_cpu(void);
+
+/**
+ * How many goroutines there are, those that have not run yet included. Other threads spawn and end goroutines
+ * while it counts: then it may be too large, by those that ended meanwhile.
+ *
+ * Does not block. Since 0.1.
+ */
+size_t gort_num_goroutines(void);
+
+/**
+ * The clock of all deadlines: nanoseconds since some moment in the past, never going back (CLOCK_MONOTONIC).
+ *
+ * Does not block and does not start the runtime. Since 0.1.
+ */
+int64_t gort_now(void);
+
+/*
+ * ---- Goroutines --------------------------------------------------------------------------------
+ */
+
+/**
+ * `gort_spawn_options_t.flags`: the goroutine never changes its OS thread once it has started. It shares that
+ * thread with other goroutines; to have it alone, call gort_lock_thread().
+ */
+#define GORT_SPAWN_PINNED 1
+
+/**
+ * A goroutine's function. No C++ exception may leave it.
+ */
+typedef void (*gort_fn_t)(void *arg);
+
+/**
+ * How a goroutine is to be started; for gort_spawn_with(). Zero fields mean the default.
+ */
+typedef struct gort_spawn_options_t {
+    /**
+     * sizeof(gort_spawn_options_t)
+     */
+    size_t size;
+    /**
+     * Bytes reserved for its stack, as in gort_options_t. Default: that of the runtime.
+     */
+    size_t stack_size;
+    /**
+     * Shown in reports; copied. Default: none.
+     */
+    const char *name;
+    /**
+     * GORT_SPAWN_PINNED, or 0.
+     */
+    uint32_t flags;
+} gort_spawn_options_t;
+
+/** All fields of a gort_spawn_options_t at their defaults. */
+#define GORT_SPAWN_OPTIONS_INIT { sizeof(gort_spawn_options_t), 0, NULL, 0 }
+
+/**
+ * Start a goroutine that runs `fn(arg)`: Go's `go fn(arg)`. It ends when `fn` returns or calls gort_exit().
+ *
+ * Does not block. `arg` stays the caller's.
+ * GORT_OK; GORT_EINVAL: `fn` is NULL; GORT_ENOMEM. Since 0.1.
+ */
+int gort_spawn(gort_fn_t fn_,
+               void *arg);
+
+/**
+ * Start a goroutine that runs `fn(copy)`, where `copy` is a copy of the `size` bytes at `args`, made before
+ * this call returns. The copy is aligned to 16 bytes and valid until the goroutine has ended. With `size` 0,
+ * `fn` gets NULL.
+ *
+ * Does not block. `args` stays the caller's; the copy is the library's and is freed by it.
+ * GORT_OK; GORT_EINVAL: `fn` is NULL, or `args` is and `size` is not 0; GORT_ENOMEM. Since 0.1.
+ */
+int gort_spawn_copy(gort_fn_t fn_,
+                    const void *args,
+                    size_t size);
+
+/**
+ * Start a goroutine that runs `fn(arg)`, with a name, a stack size, or bound to one thread.
+ *
+ * Does not block. `opts` stays the caller's and is copied with its name; NULL means all defaults. `arg` stays
+ * the caller's.
+ * GORT_OK; GORT_EINVAL: `fn` is NULL, an unknown flag, a stack size over 1 GiB, a bad `size`, or a non-zero
+ * byte past the fields known to this library; GORT_ENOMEM. Since 0.1.
+ */
+int gort_spawn_with(const gort_spawn_options_t *opts,
+                    gort_fn_t fn_,
+                    void *arg);
+
+/**
+ * Let other goroutines run first: Go's `runtime.Gosched`. On a plain thread: sched_yield().
+ *
+ * Does not wait for anything. Since 0.1.
+ */
+void gort_yield(void);
+
+/**
+ * Wait for at least `ns` nanoseconds; `ns <= 0` returns at once.
+ *
+ * Blocks. Since 0.1.
+ */
+void gort_sleep(int64_t ns);
+
+/**
+ * End the calling goroutine: Go's `runtime.Goexit`. Does not return.
+ *
+ * From the main goroutine: the others go on (see gort_main). Outside a goroutine: a fatal error. Since 0.1.
+ */
+void gort_exit(void);
+
+/**
+ * Is the caller a goroutine?
+ *
+ * Does not block and does not start the runtime. Since 0.1.
+ */
+bool gort_in_goroutine(void);
+
+/**
+ * Keep the calling goroutine on its present OS thread, and everybody else off it: Go's
+ * `runtime.LockOSThread`. Nests: as many gort_unlock_thread() undo it. A goroutine that ends locked takes the
+ * thread with it. On a goroutine spawned with GORT_SPAWN_PINNED, which keeps its thread anyway but shares it,
+ * and on a plain thread: no effect.
+ *
+ * May let another thread take over other goroutines; does not wait. Since 0.1.
+ */
+void gort_lock_thread(void);
+
+/**
+ * Undo one gort_lock_thread(). One too many has no effect.
+ *
+ * Does not block. Since 0.1.
+ */
+void gort_unlock_thread(void);
+
+/*
  * ---- Status codes from the system --------------------------------------------------------------
  */
 

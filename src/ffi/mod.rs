@@ -12,8 +12,15 @@
 #![allow(non_camel_case_types)]
 
 // Not sections: they export nothing.
+mod options;
 pub mod status;
 mod status_list;
 
 /// Version, errors
 pub mod version;
+
+/// Runtime
+pub mod runtime;
+
+/// Goroutines
+pub mod goroutine;
