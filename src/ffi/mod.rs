@@ -24,3 +24,9 @@ pub mod runtime;
 
 /// Goroutines
 pub mod goroutine;
+
+/// Channels
+pub mod chan;
+
+/// Select
+pub mod select;
