@@ -121,8 +121,8 @@ impl Proc {
         unsafe { &mut *self.local.get() }
     }
 
-    /// Make `task` the next to run; what stood there goes to the end of its queue. True: something did, so
-    /// that now a thief could take it.
+    /// Make `task` the next to run; what stood there goes to the end of its queue, where others may take it,
+    /// and is returned.
     ///
     /// # Safety
     /// The caller's worker holds this processor.

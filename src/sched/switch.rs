@@ -84,19 +84,18 @@ pub(crate) unsafe fn ready(g: *mut Goroutine, order: Order) {
     };
     let rt = rt();
     // SAFETY: this worker holds `proc`.
-    unsafe {
+    let queued = unsafe {
         match order {
-            Order::Next => {
-                proc.push_next(task);
-            }
+            Order::Next => proc.push_next(task).is_some(),
             Order::Queue => {
                 proc.push(task);
                 // Published, then read who is idle: see `pool`. (`push_next` is sequentially consistent.)
                 fence(Ordering::SeqCst);
+                true
             }
         }
-    }
-    if rt.pool.load().idle() != 0 {
+    };
+    if rt.pool.load().wants_telling(queued) {
         idle::tell(rt, proc);
     }
 }
