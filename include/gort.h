@@ -552,6 +552,113 @@ int gort_select_until(gort_case_t *cases,
                       int64_t deadline);
 
 /*
+ * ---- Mutexes, wait groups ----------------------------------------------------------------------
+ */
+
+/**
+ * A mutex, as Go's `sync.Mutex`. Ready when zeroed (`= {0}`), needs no destroy, must not be copied after first
+ * use. Not recursive, and not bound to who locked it: another goroutine or thread may unlock it. Waiters are
+ * served roughly in order: one that has waited for 1 ms gets it next.
+ *
+ * Once a call has locked it, the unlock that made this possible touches it no more: who holds it last may free
+ * the memory as soon as its own unlock has returned, though another's unlock has not yet. Since 0.1.
+ */
+typedef struct gort_mutex_t gort_mutex_t;
+
+/**
+ * Counts what is not yet done and lets others wait for it, as Go's `sync.WaitGroup`. Ready when zeroed
+ * (`= {0}`), needs no destroy, must not be copied after first use. A call that may raise the counter from zero
+ * must have returned before the waits for it begin. It may be used again once the waits have returned.
+ *
+ * When a wait has returned, no `gort_waitgroup_done` touches it any more: its memory may be freed at once,
+ * though the call that made the counter zero has not yet returned. Since 0.1.
+ */
+typedef struct gort_waitgroup_t gort_waitgroup_t;
+
+/**
+ * Locks `m`, and waits until that is possible.
+ *
+ * Blocks. `m` stays yours. NULL is a fatal error. Locking a mutex that the caller holds already blocks for
+ * ever. Since 0.1.
+ */
+void gort_mutex_lock(gort_mutex_t *m);
+
+/**
+ * Locks `m` if nobody holds it.
+ *
+ * Does not block. `m` stays yours. Returns `GORT_OK` if the caller holds it now; `GORT_EAGAIN` if somebody else
+ * does; `GORT_EINVAL` if `m` is NULL. Since 0.1.
+ */
+int gort_mutex_try_lock(gort_mutex_t *m);
+
+/**
+ * Locks `m`, and waits until that is possible or `deadline` (on `gort_now()`) has passed. It tries before it
+ * looks at the deadline, so one in the past makes it a `gort_mutex_try_lock`.
+ *
+ * Blocks. `m` stays yours. Returns `GORT_OK` if the caller holds it now, which may be just past the deadline;
+ * `GORT_ETIMEDOUT` if not; `GORT_EINVAL` if `m` is NULL. Since 0.1.
+ */
+int gort_mutex_lock_until(gort_mutex_t *m,
+                          int64_t deadline);
+
+/**
+ * Unlocks `m`. What was done before it is seen by whoever locks it next.
+ *
+ * Does not block. `m` stays yours, but another who locks it may free it before this call has returned. NULL is
+ * a fatal error, and so is a mutex that is not locked ("sync: unlock of unlocked mutex"). Since 0.1.
+ */
+void gort_mutex_unlock(gort_mutex_t *m);
+
+/**
+ * Adds `delta`, which may be negative, to the counter of `wg`. If that makes it zero, all who wait go on.
+ *
+ * Does not block. `wg` stays yours; if the counter becomes zero, a waiter may free it before this call has
+ * returned. NULL is a fatal error. A counter below zero is a panic ("sync: negative WaitGroup counter"); so is
+ * one above 2147483647 ("sync: WaitGroup counter overflow"). Since 0.1.
+ */
+void gort_waitgroup_add(gort_waitgroup_t *wg,
+                        int64_t delta);
+
+/**
+ * Takes one from the counter of `wg`: `gort_waitgroup_add` of -1. What was done before it is seen by whoever
+ * has waited.
+ *
+ * Does not block. `wg` stays yours; if the counter becomes zero, a waiter may free it before this call has
+ * returned. NULL is a fatal error. A counter below zero is a panic ("sync: negative WaitGroup counter").
+ * Since 0.1.
+ */
+void gort_waitgroup_done(gort_waitgroup_t *wg);
+
+/**
+ * Waits until the counter of `wg` is zero.
+ *
+ * Blocks. `wg` stays yours, and may be freed or used again as soon as all waits have returned. NULL is a fatal
+ * error. Since 0.1.
+ */
+void gort_waitgroup_wait(gort_waitgroup_t *wg);
+
+/**
+ * Waits until the counter of `wg` is zero or `deadline` (on `gort_now()`) has passed. It looks at the counter
+ * before it looks at the deadline.
+ *
+ * Blocks. `wg` stays yours. Returns `GORT_OK` if the counter was zero; `GORT_ETIMEDOUT` if the deadline passed
+ * first; `GORT_EINVAL` if `wg` is NULL. Since 0.1.
+ */
+int gort_waitgroup_wait_until(gort_waitgroup_t *wg,
+                              int64_t deadline);
+
+/**
+ * Adds one to the counter of `wg` and starts a goroutine that runs `fn(arg)`; when it ends in any way, takes
+ * one from the counter again.
+ *
+ * Does not block. `wg` and `arg` stay yours. Returns `GORT_OK`; `GORT_EINVAL` if `wg` or `fn` is NULL;
+ * `GORT_ENOMEM`: nothing was started and the counter is as it was. Since 0.1.
+ */
+int gort_waitgroup_go(gort_waitgroup_t *wg,
+                      gort_fn_t fn_,
+                      void *arg);
+
+/*
  * ---- Status codes from the system --------------------------------------------------------------
  */
 

@@ -30,3 +30,6 @@ pub mod chan;
 
 /// Select
 pub mod select;
+
+/// Mutexes, wait groups
+pub mod sync;
