@@ -26,7 +26,7 @@
 //! through `done` (thread), both release/acquire; the claiming CAS needs none of its own.
 
 use super::WaitReason;
-use super::goroutine::Goroutine;
+use super::Goroutine;
 use super::timer::TimerNode;
 use crate::primitive::atomic::{AtomicU32, Ordering};
 use crate::primitive::{FOREVER, futex_wait, futex_wake, now};
