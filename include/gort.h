@@ -563,7 +563,9 @@ int gort_select_until(gort_case_t *cases,
  * Once a call has locked it, the unlock that made this possible touches it no more: who holds it last may free
  * the memory as soon as its own unlock has returned, though another's unlock has not yet. Since 0.1.
  */
-typedef struct gort_mutex_t gort_mutex_t;
+typedef struct gort_mutex_t {
+    uint64_t _opaque[2];
+} gort_mutex_t;
 
 /**
  * Counts what is not yet done and lets others wait for it, as Go's `sync.WaitGroup`. Ready when zeroed
@@ -573,7 +575,9 @@ typedef struct gort_mutex_t gort_mutex_t;
  * When a wait has returned, no `gort_waitgroup_done` touches it any more: its memory may be freed at once,
  * though the call that made the counter zero has not yet returned. Since 0.1.
  */
-typedef struct gort_waitgroup_t gort_waitgroup_t;
+typedef struct gort_waitgroup_t {
+    uint64_t _opaque[2];
+} gort_waitgroup_t;
 
 /**
  * Locks `m`, and waits until that is possible.

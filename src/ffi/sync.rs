@@ -16,7 +16,7 @@ use std::ffi::{c_int, c_void};
 ///
 /// Once a call has locked it, the unlock that made this possible touches it no more: who holds it last may free
 /// the memory as soon as its own unlock has returned, though another's unlock has not yet. Since 0.1.
-#[repr(C, align(8))]
+#[repr(C)]
 pub struct gort_mutex_t {
     _opaque: [u64; 2],
 }
@@ -27,7 +27,7 @@ pub struct gort_mutex_t {
 ///
 /// When a wait has returned, no `gort_waitgroup_done` touches it any more: its memory may be freed at once,
 /// though the call that made the counter zero has not yet returned. Since 0.1.
-#[repr(C, align(8))]
+#[repr(C)]
 pub struct gort_waitgroup_t {
     _opaque: [u64; 2],
 }
