@@ -280,6 +280,7 @@ impl Lists {
 #[cfg(test)]
 mod tests {
     use super::super::testing::{acquire_many, in_child, readable};
+    use super::trim::without_trimming;
     use super::*;
     use std::collections::HashSet;
 
@@ -298,6 +299,10 @@ mod tests {
 
     #[test]
     fn the_stack_released_last_is_acquired_first() {
+        without_trimming(released_last_acquired_first);
+    }
+
+    fn released_last_acquired_first() {
         let class = class(2 << 20);
         let a = acquire(class).unwrap();
         let b = acquire(class).unwrap();
@@ -313,6 +318,10 @@ mod tests {
 
     #[test]
     fn batches_come_back_hottest_last() {
+        without_trimming(hottest_last);
+    }
+
+    fn hottest_last() {
         let class = class(4 << 20);
         let mut stacks = acquire_many(class, 10);
         assert_eq!(stacks.iter().collect::<HashSet<_>>().len(), 10);
@@ -333,6 +342,10 @@ mod tests {
 
     #[test]
     fn a_mixed_batch_goes_to_the_pools_of_its_classes() {
+        without_trimming(mixed_batch);
+    }
+
+    fn mixed_batch() {
         let (small, big) = (class(32 << 20), class(64 << 20));
         let mut stacks = vec![acquire(small).unwrap(), acquire(big).unwrap(), acquire(small).unwrap()];
         let all = stacks.clone();
