@@ -3,7 +3,7 @@
 //! | list | what is in it | its order |
 //! |---|---|---|
 //! | `dirty` | stacks that have been used since they were last trimmed | by time of release: the back is hottest |
-//! | `clean` | stacks with nothing below their top page: trimmed, or guarded ahead and never used | the back first |
+//! | `clean` | stacks without memory: trimmed, or guarded ahead and never used | the back first |
 //! | the last slab | slots that nobody has had | by address |
 //! | `raw` | slots whose guard could not be made, to be tried again | any |
 //!
@@ -77,7 +77,7 @@ pub(crate) fn acquire_batch(class: Class, out: &mut Vec<Stack>, n: usize) -> Res
     Ok(())
 }
 
-/// Give a stack back. What lay on it may be gone from now on, except for its top page.
+/// Give a stack back. What lay on it may read as zeros from now on.
 pub(crate) fn release(stack: Stack) {
     pool(stack.class()).with(|lists| lists.push(stack));
     trim::note();
@@ -99,7 +99,7 @@ pub(crate) fn release_batch(stacks: &mut Vec<Stack>, keep: usize) {
 /// Call `f` for every stack that has ever been made, in use or not, and for those made ahead of need. No lock
 /// is held while `f` runs, so it may take the scheduler's, and may acquire and release. The price is that `f`
 /// may meet a stack that has just been released or acquired: the record at [`Stack::place`] can be read at
-/// any time (a stack's memory is never unmapped), is zero on a stack that has never been used, and must say by
+/// any time (a stack's memory is never unmapped), is zero on a stack that is new or was trimmed, and must say by
 /// its own means what it is worth.
 pub(crate) fn for_each_slot(mut f: impl FnMut(Stack)) {
     for pool in all() {

@@ -83,7 +83,7 @@ fn every_stack_is_met_by_for_each_slot_and_counted() {
     release(mine[4]);
     let mut met = HashSet::new();
     for_each_slot(|stack| {
-        // SAFETY: a stack's top page can be read at any time; the mark is not looked at.
+        // SAFETY: a stack can be read at any time; the mark is not looked at.
         unsafe { stack.place::<u64>().read_volatile() };
         assert!(met.insert(stack));
     });
