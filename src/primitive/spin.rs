@@ -47,6 +47,12 @@ impl SpinLock {
         self.held.store(0, Ordering::Release);
     }
 
+    /// In a model: the end of the lock's memory, which every access must have happened before.
+    #[cfg(loom)]
+    pub(crate) fn retire(&mut self) {
+        self.held.with_mut(|_| ());
+    }
+
     #[cold]
     fn lock_slow(&self) {
         let mut backoff = Backoff::new();
