@@ -102,7 +102,7 @@ fn model_timer_and_waker_race() {
 }
 
 #[test]
-#[should_panic]
+#[should_panic(expected = "Causality violation")]
 fn model_forgetting_the_node_before_the_claim_is_found() {
     // SAFETY: no lock is held. That the node may be gone when it is claimed is what the model must find.
     timer_against_waker(|heap| unsafe { heap.run_batch::<true>(5) });

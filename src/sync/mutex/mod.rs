@@ -237,13 +237,14 @@ impl Mutex {
             // holder of the mutex, and we are both.
             if seen.starving() {
                 (*node).status = HANDED_OVER;
-                #[cfg(loom)]
-                if knobs::is(Bug::WakeThenHandOver) {
-                    Wait::wake((*node).wait, Order::Next);
-                    return self.state.hand_over(empty);
-                }
                 self.state.hand_over(empty);
             } else {
+                #[cfg(loom)]
+                if knobs::is(Bug::FreeInTwoSteps) {
+                    self.state.free_before_the_queue(empty);
+                    Wait::wake((*node).wait, Order::Next);
+                    return self.state.leave_queue();
+                }
                 self.state.free_and_wake(empty);
             }
             Wait::wake((*node).wait, Order::Next);
