@@ -1,7 +1,8 @@
 //! Mutexes and wait groups: values in the caller's memory, ready when zeroed.
 //!
 //! The one thing to know: `gort_mutex_t` and `gort_waitgroup_t` are what C sees, two words without meaning; a
-//! pointer to one is cast to the core's type, which fits into it.
+//! pointer to one is cast to the core's type, which fits into it. They are aligned to 8 because `u64` is (checked
+//! below): cbindgen makes a struct with an `align` of its own opaque, unless told of a macro for it.
 
 use super::status::{EAGAIN, EINVAL, ETIMEDOUT, OK};
 use crate::fatal::fatal;
@@ -14,7 +15,7 @@ use std::ffi::c_int;
 ///
 /// Once a call has locked it, the unlock that made this possible touches it no more: who holds it last may free
 /// the memory as soon as its own unlock has returned, though another's unlock has not yet. Since 0.1.
-#[repr(C, align(8))]
+#[repr(C)]
 pub struct gort_mutex_t {
     _state: u64,
     _queue: u64,
@@ -26,7 +27,7 @@ pub struct gort_mutex_t {
 ///
 /// When a wait has returned, no `gort_waitgroup_done` touches it any more: its memory may be freed at once,
 /// though the call that made the counter zero has not yet returned. Since 0.1.
-#[repr(C, align(8))]
+#[repr(C)]
 pub struct gort_waitgroup_t {
     _state: u64,
     _queue: u64,

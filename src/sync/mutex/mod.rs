@@ -257,7 +257,8 @@ impl Mutex {
 /// # Safety
 /// `mutex` is a mutex whose `enter_queue` succeeded.
 unsafe fn release(mutex: *mut ()) {
-    // SAFETY: whoever waits for it is still using it.
+    // SAFETY: the one who waits cannot return before the queue is unlocked (if its timer woke it already, it
+    // waits for just that); so the memory is there up to this step.
     unsafe { (*mutex.cast::<Mutex>()).state.leave_queue() };
 }
 

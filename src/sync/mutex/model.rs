@@ -83,6 +83,7 @@ fn two_threads(knobs: Knobs, rounds: u32) {
         let other = spawn(&shared, run);
         run(&shared);
         other.join().unwrap();
+        // SAFETY: the other has ended.
         assert_eq!(shared.guarded.with(|value| unsafe { *value }), 2 * rounds);
     });
 }
@@ -120,7 +121,9 @@ fn model_three_threads() {
     model(2, Knobs::DEFAULT, |shared| {
         let others = [(); 2].map(|()| spawn(&shared, |shared| shared.lock_and_unlock()));
         shared.lock_and_unlock();
-        others.map(|other| other.join().unwrap());
+        for other in others {
+            other.join().unwrap();
+        }
         assert!(shared.mutex.state.take_free());
     });
 }
