@@ -166,10 +166,10 @@ static inline int t_as_main_goroutine(void *test) {
     return 77;
 }
 
-static inline void t_run_both(const char *name, void (*test)(void)) {
-    t_run(name, test);
+static inline void t_run_as_main(const char *name, void (*test)(void)) {
     if (!t_wanted(name))
         return;
+    atomic_store(&t_state.test, name);
     atomic_fetch_add(&t_state.tests_run, 1);
     CHECK_EQ(gort_main(t_as_main_goroutine, (void *)test), 77);
 }
@@ -184,8 +184,10 @@ static inline int t_end(void) {
 #define T_CHILD(part) t_child_part(#part, part)
 /* Run a test on the plain main thread. */
 #define RUN(test) t_run(#test, test)
-/* Run it on the plain main thread, then as the main goroutine. */
-#define RUN_BOTH(test) t_run_both(#test, test)
+/* Run it as the main goroutine. */
+#define RUN_AS_MAIN(test) t_run_as_main(#test, test)
+/* First the one, then the other. */
+#define RUN_BOTH(test) (t_run(#test, test), t_run_as_main(#test, test))
 
 /* ---- threads ---- */
 
