@@ -199,6 +199,14 @@ impl Chan {
         }
     }
 
+    /// # Safety
+    /// The caller holds the lock.
+    #[cfg(test)]
+    pub(super) unsafe fn pins(this: *mut Chan) -> u32 {
+        // SAFETY: the caller's promise.
+        unsafe { (*this).pins }
+    }
+
     /// Elements in the buffer just now.
     ///
     /// # Safety

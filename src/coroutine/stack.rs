@@ -87,7 +87,8 @@ impl Stack {
         self.end().wrapping_sub(below).cast()
     }
 
-    /// The lowest address of the top page, which is never given back while the stack lies in a pool.
+    /// The lowest address of the top page.
+    #[cfg(test)]
     #[inline]
     pub(super) fn top_page(&self) -> *mut u8 {
         self.end().wrapping_sub(page_size())

@@ -87,13 +87,13 @@ impl Coroutine {
     pub(crate) unsafe fn resume(this: *mut Coroutine) {
         // SAFETY: prepared, so `inner` is there; the coroutine itself touches only the other fields.
         unsafe {
-            let inner = (*(&raw mut (*this).inner)).assume_init_mut();
-            inner.resume(());
+            let inner = (&raw mut (*this).inner).cast::<Inner>();
+            (*inner).resume(());
             if (*this).finished {
                 // Without this, dropping it would unwind its frames. What is on them needs no drop: `finish`
                 // abandons them.
-                inner.force_reset();
-                (*this).inner.assume_init_drop();
+                (*inner).force_reset();
+                inner.drop_in_place();
             }
         }
     }

@@ -22,7 +22,9 @@
 //! **No `call`, no `ret`.** The CPU predicts a `ret` from a stack of its own, on which each `call` pushes. A
 //! switch by `call` and `ret` puts the two out of step, and the next `ret`s of both sides are mispredicted:
 //! 22 ns instead of 3 whenever a coroutine suspends from within a function. So the address is pushed by hand
-//! and jumped to.
+//! and jumped to. The resumer must play its part: between two `resume`s it may call what it likes, but not
+//! return from the function that `resume` is inlined in, which is therefore the loop of the worker. With a
+//! function around `resume` it is 22 ns again.
 //!
 //! **Backtraces** end at `start`, whose unwind information says that it has no caller, and so do chains of
 //! frame pointers (`rbp` is 0 there). For a suspended coroutine a backtrace begins at the address to go on at,

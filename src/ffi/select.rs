@@ -146,3 +146,80 @@ unsafe fn report(cases: *mut gort_case_t, selected: Selected) -> c_int {
         Selected::NoMemory => ENOMEM,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::chan::{gort_chan_close, gort_chan_new, gort_chan_release, gort_chan_send};
+    use super::super::status::{ECLOSED, OK};
+    use super::*;
+    use std::ptr::null_mut;
+
+    const UNSET: c_int = 4321;
+
+    fn case(chan: *mut gort_chan_t, elem: *mut u32, op: c_int) -> gort_case_t {
+        gort_case_t { chan, elem: elem.cast(), op, status: UNSET }
+    }
+
+    /// All three forms, which must refuse alike.
+    fn refused(cases: *mut gort_case_t, n: usize) -> bool {
+        // SAFETY: what is tested is that bad cases are not used.
+        let results = unsafe {
+            [gort_select(cases, n), gort_try_select(cases, n), gort_select_until(cases, n, FOREVER)]
+        };
+        results == [EINVAL; 3]
+    }
+
+    #[test]
+    fn bad_arguments_are_refused_and_change_nothing() {
+        let ch = gort_chan_new(4, 1);
+        let (mut from, mut to) = (1, 2);
+        let (from, to) = (&raw mut from, &raw mut to);
+        assert!(refused(null_mut(), 1));
+        for op in [0, 3, -1, c_int::MAX] {
+            // Before anything else: though another case is ready, and this one has no channel.
+            assert!(refused([case(ch, from, GORT_SEND), case(null_mut(), to, op)].as_mut_ptr(), 2));
+        }
+        assert!(refused([case(ch, from, GORT_SEND), case(ch, null_mut(), GORT_SEND)].as_mut_ptr(), 2));
+        let mut cases = vec![case(ch, from, GORT_SEND); MAX_CASES + 1];
+        assert!(refused(cases.as_mut_ptr(), cases.len()));
+        assert!(refused(cases.as_mut_ptr(), usize::MAX));
+        assert!(cases.iter().all(|case| case.status == UNSET));
+        // SAFETY: live cases of a live channel, which was never sent to.
+        unsafe {
+            assert_eq!(gort_try_select(cases.as_mut_ptr(), MAX_CASES) & !0xffff, 0);
+            assert_eq!(cases.iter().filter(|case| case.status != UNSET).count(), 1);
+            gort_chan_release(ch);
+        }
+    }
+
+    #[test]
+    fn the_chosen_case_alone_gets_a_status() {
+        let mut value = 5;
+        let value = &raw mut value;
+        // SAFETY: live channels of elements of 4 bytes.
+        unsafe {
+            let (a, b) = (gort_chan_new(4, 1), gort_chan_new(4, 1));
+            let mut cases = [
+                case(a, value, GORT_RECV),
+                case(null_mut(), null_mut(), GORT_SEND),
+                case(b, null_mut(), GORT_RECV),
+            ];
+            assert_eq!(gort_try_select(cases.as_mut_ptr(), 3), EAGAIN);
+            assert_eq!(gort_select_until(cases.as_mut_ptr(), 3, 0), ETIMEDOUT);
+            assert_eq!(
+                (gort_try_select(null_mut(), 0), gort_select_until(null_mut(), 0, 1)),
+                (EAGAIN, ETIMEDOUT)
+            );
+            assert_eq!(cases.map(|case| case.status), [UNSET; 3]);
+            assert_eq!(gort_chan_send(b, value.cast()), OK);
+            assert_eq!(gort_select(cases.as_mut_ptr(), 3), 2);
+            assert_eq!(cases.map(|case| case.status), [UNSET, UNSET, OK]);
+            gort_chan_close(a);
+            assert_eq!(gort_select(cases.as_mut_ptr(), 2), 0);
+            assert_eq!(cases.map(|case| case.status), [ECLOSED, UNSET, OK]);
+            assert_eq!(*value, 0);
+            gort_chan_release(a);
+            gort_chan_release(b);
+        }
+    }
+}
