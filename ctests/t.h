@@ -100,6 +100,14 @@ static inline bool t_stress(void) { return getenv("GORT_STRESS") != NULL; }
 /* How often to do something: `full` in a test run, `small` in a round of stress. */
 static inline long t_n(long full, long small) { return t_stress() ? small : full; }
 
+/* For what is repeated to meet a rare moment: `n` times, or as often as fits into a while. On one busy CPU a
+ * round that two threads must share takes a time slice of the kernel's, not microseconds. */
+static inline bool t_again(long i, long n, int64_t *until) {
+    if (i == 0)
+        *until = gort_now() + (t_stress() ? 150 : 1000) * T_MS;
+    return i < n && (i < 10 || gort_now() < *until);
+}
+
 static inline void *t_watchdog(void *arg) {
     (void)arg;
     unsigned seen = 0, seconds = 0;
