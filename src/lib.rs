@@ -9,6 +9,7 @@
 //! | [`sync`] | mutex and wait group |
 //! | [`sched`] | goroutines, processors, workers, run queues, parking, waking, timers |
 //! | [`coroutine`] | stacks and switching between them; knows no scheduler |
+//! | [`cpu`] | how many CPUs there are for us |
 //! | [`fatal`] | errors that end the process |
 //! | [`primitive`] | atomics, spin lock, futex: `std` in earnest, loom in the models |
 
@@ -17,6 +18,8 @@
 pub(crate) mod chan;
 #[cfg(not(loom))]
 pub(crate) mod coroutine;
+#[cfg(not(loom))]
+pub(crate) mod cpu;
 pub(crate) mod fatal;
 #[cfg(not(loom))]
 pub mod ffi;

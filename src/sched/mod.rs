@@ -1,23 +1,79 @@
-//! The scheduler.
-pub(crate) mod goroutine;
-pub(crate) mod reason;
+//! The scheduler: goroutines on processors on workers, M:N, with work stealing.
+//!
+//! The one thing to know: everything that blocks is built on two functions. [`park`] takes the calling
+//! goroutine off its worker and *then*, on the scheduler's stack, runs a `release` step that makes it reachable;
+//! [`ready`] puts a goroutine that the caller has claimed back into a run queue. `wait.rs` wraps the two, and a
+//! futex for plain threads, into the one waiter type that channels and locks use.
+//!
+//! | file | concept |
+//! |---|---|
+//! | `goroutine.rs`, `fresh.rs` | the records of a goroutine, before and after its first run |
+//! | `proc.rs` | a processor: run queue, timers, caches |
+//! | `worker.rs`, `thread.rs` | a worker: the OS thread that runs goroutines while it holds a processor |
+//! | `pick.rs`, `run.rs` | what runs next; running it, and what is done when it has left |
+//! | `pool.rs`, `idle.rs` | who is idle, searches, keeps watch: the protocol that loses no wake-up |
+//! | `pin.rs` | goroutines that may run on one thread only |
+//! | `stackless.rs` | goroutines for which there is no stack at the moment |
+//! | `wait.rs`, `timer/` | waiting: claims, queues, deadlines |
+//! | `runtime.rs`, `main.rs` | starting it all; `gort_main` |
+//! | `current.rs` | the worker of the calling thread |
+//! | `overflow.rs` | the report of a stack overflow |
+//! | `model.rs` | loom models of the protocols, and of broken variants of them |
+
+#[cfg(not(loom))]
+mod current;
+#[cfg(not(loom))]
+mod fresh;
+#[cfg(not(loom))]
+mod goroutine;
+#[cfg(not(loom))]
+mod idle;
+#[cfg(not(loom))]
+mod main;
+#[cfg(not(loom))]
+mod overflow;
+#[cfg(not(loom))]
+mod pick;
+#[cfg(not(loom))]
+mod pin;
+mod pool;
+#[cfg(not(loom))]
+mod proc;
+mod reason;
+#[cfg(not(loom))]
+mod run;
+#[cfg(not(loom))]
+mod runtime;
+#[cfg(not(loom))]
+mod spawn;
+#[cfg(not(loom))]
+mod stackless;
+#[cfg(not(loom))]
+mod switch;
+#[cfg(not(loom))]
+mod thread;
 pub(crate) mod timer;
 pub(crate) mod wait;
-use goroutine::Goroutine;
-pub(crate) use reason::WaitReason;
-use wait::Order;
+#[cfg(not(loom))]
+mod worker;
 
-pub(crate) fn current_goroutine() -> *mut Goroutine {
-    std::ptr::null_mut()
-}
-pub(crate) unsafe fn park(
-    _timer: *mut timer::TimerNode,
-    _reason: WaitReason,
-    _release: unsafe fn(*mut ()),
-    _arg: *mut (),
-) {
-    unreachable!()
-}
-pub(crate) unsafe fn ready(_g: *mut Goroutine, _order: Order) {
-    unreachable!()
-}
+#[cfg(loom)]
+mod threads_only;
+
+pub(crate) use reason::WaitReason;
+
+#[cfg(not(loom))]
+pub(crate) use {
+    goroutine::{AtEnd, Body, Extra, Goroutine, PINNED},
+    main::main,
+    pin::{lock_thread, unlock_thread},
+    runtime::{Options, rt, start},
+    spawn::{NoMemory, Spawn, spawn},
+    switch::{current_goroutine, exit, park, ready, sleep, yield_now},
+};
+
+#[cfg(not(loom))]
+use run::entry;
+
+#[cfg(loom)]
+pub(crate) use threads_only::{Goroutine, current_goroutine, park, ready};

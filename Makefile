@@ -1,0 +1,100 @@
+# gort: build, test, install. `make help` lists what there is.
+#
+# Everything built goes below $CARGO_TARGET_DIR (default: target), the C programs below its c/. CC, CXX and
+# CFLAGS are those of the C tests and examples. Needed: Rust, a C compiler, make, Python 3. Used where they are
+# installed: clang, g++, gdb, pkg-config.
+
+CARGO ?= cargo
+override CARGO_TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
+export CARGO_TARGET_DIR CC CXX CFLAGS
+
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+MAJOR := $(firstword $(subst ., ,$(VERSION)))
+RELEASE := $(CARGO_TARGET_DIR)/$(addsuffix /,$(CARGO_BUILD_TARGET))release
+C := $(CARGO_TARGET_DIR)/c
+
+PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+PKGCONFIGDIR ?= $(LIBDIR)/pkgconfig
+INSTALL ?= install
+# What a program that links libgort.a must link besides.
+LIBS_PRIVATE ?= -lgcc_s -lutil -lrt -lpthread -lm -ldl
+
+.PHONY: build run test install bench stress model check ctests headers examples clean help
+
+build: ## Build the release library (the default)
+	$(CARGO) build --release --lib
+	@mkdir -p $(C)/lib
+	@ln -sf $(RELEASE)/libgort.so $(C)/lib/libgort.so
+	@ln -sf $(RELEASE)/libgort.so $(C)/lib/libgort.so.$(MAJOR)
+	@ln -sf $(RELEASE)/libgort.a $(C)/lib/libgort.a
+
+# The last directory in the C compiler's own list is that of the system's headers.
+SYSTEM_HEADERS = $(shell $(CC) -E -v -x c /dev/null 2>&1 | \
+	sed -n '/search starts here/,/End of search/s/^ \(\/[^ ]*\).*/\1/p' | tail -n 1)
+
+run: build ## Count the words of the C compiler's system headers (or of DIR=...) in goroutines
+	@ctests/examples --build >$(C)/examples.log || { cat $(C)/examples.log; exit 1; }
+	$(C)/examples/wordcount "$(or $(DIR),$(SYSTEM_HEADERS),/usr/include)"
+
+test: ## Run all tests: of the crate, the header, the installation, C programs, examples
+	$(CARGO) test --release
+	@$(MAKE) --no-print-directory headers
+	@$(MAKE) --no-print-directory ctests
+	@$(MAKE) --no-print-directory examples
+
+headers: build ## Test gort.h in every C and C++ standard, the exported symbols, the installation
+	ctests/header/run
+
+ctests: build ## Run the C tests (CTEST_ONLY=regex: only those; QUICK=1: one compiler, two processors)
+	ctests/run $(if $(QUICK),--quick)
+
+examples: build ## Build the examples and compare what they print
+	ctests/examples
+
+install: $(if $(SKIP_BUILD),,build) ## Install to PREFIX below DESTDIR (SKIP_BUILD=1: what is built already)
+	$(INSTALL) -d "$(DESTDIR)$(INCLUDEDIR)" "$(DESTDIR)$(LIBDIR)" "$(DESTDIR)$(PKGCONFIGDIR)"
+	$(INSTALL) -m 644 include/gort.h $(wildcard bindings/c/*.h bindings/cpp/*.hpp) "$(DESTDIR)$(INCLUDEDIR)"
+	$(INSTALL) -m 644 $(RELEASE)/libgort.a "$(DESTDIR)$(LIBDIR)/libgort.a"
+	$(INSTALL) -m 755 $(RELEASE)/libgort.so "$(DESTDIR)$(LIBDIR)/libgort.so.$(VERSION)"
+	ln -sf libgort.so.$(VERSION) "$(DESTDIR)$(LIBDIR)/libgort.so.$(MAJOR)"
+	ln -sf libgort.so.$(MAJOR) "$(DESTDIR)$(LIBDIR)/libgort.so"
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' \
+	    -e 's|@VERSION@|$(VERSION)|' -e 's|@LIBS_PRIVATE@|$(LIBS_PRIVATE)|' gort.pc.in \
+	    >"$(DESTDIR)$(PKGCONFIGDIR)/gort.pc"
+
+BENCHES := $(patsubst bench/c/%.c,$(C)/bench/%,$(wildcard bench/c/*.c))
+
+bench: build $(BENCHES) ## Measure: run every program of bench/c
+	@$(if $(BENCHES),for b in $(BENCHES); do echo "== $$b"; $$b || exit; done,echo "bench/c: no programs")
+
+$(C)/bench/%: bench/c/%.c include/gort.h
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -O2 -g -Wall -Wextra $(CFLAGS) -Iinclude -Ibindings/c -o $@ $< \
+	    -L$(C)/lib -Wl,-rpath,$(C)/lib -lgort -lpthread -lm
+
+MINUTES ?= 30
+
+stress: build ## Repeat the concurrency tests for MINUTES=30, or SECONDS=; TASKSET=0: on that CPU alone
+	SECONDS="$(or $(SECONDS),$(shell expr $(MINUTES) \* 60))" TASKSET="$(TASKSET)" ctests/stress
+
+model: export LOOM_MAX_PREEMPTIONS ?= 2
+model: ## Check the models of the concurrent protocols with loom (LOOM_MAX_DURATION=s: at most so long each)
+	RUSTFLAGS="--cfg loom $(RUSTFLAGS)" CARGO_TARGET_DIR=$(CARGO_TARGET_DIR)/loom \
+	    $(CARGO) test --release --lib model
+
+check: ## Check the format, lints, docs, and that the committed gort.h is the one the source makes
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --document-private-items
+	@if git ls-files --error-unmatch include/gort.h >/dev/null 2>&1; then \
+	    git diff --exit-code -- include/gort.h || \
+	        { echo "include/gort.h was out of date; it is new now: commit it"; exit 1; }; \
+	else echo "no git: cannot tell whether include/gort.h is the committed one, skipped"; fi
+
+clean: ## Remove all that was built: the whole of CARGO_TARGET_DIR
+	$(CARGO) clean
+
+help: ## List the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 10

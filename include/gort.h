@@ -1,0 +1,801 @@
+/*
+ * gort.h - Go's concurrency for C: goroutines, channels and select on all cores.
+ *
+ * Link with -lgort (pkg-config --cflags --libs gort). This file is generated from the library's source; the
+ * comments below are the reference manual. What holds everywhere:
+ *
+ * Status.   Functions that can fail return an int: GORT_OK (0) or a positive count or index, or a negative
+ *           code. Codes that have an errno equal -errno of the platform: GORT_EINVAL == -EINVAL. gort's own
+ *           are GORT_ECLOSED, GORT_EPANIC and GORT_ENONAME. gort_strerror() says what a code means. errno
+ *           itself is never the channel; it is saved when a goroutine parks and restored when it resumes.
+ *
+ * Time.     int64_t nanoseconds. Durations are relative; deadlines are absolute, on the monotonic clock of
+ *           gort_now(). A deadline in the past (0 included) means: do not wait. GORT_FOREVER: no deadline.
+ *
+ * Forms.    A blocking call X waits for ever; try_X never waits and returns GORT_EAGAIN; X_until takes a
+ *           deadline last, tries first, then returns GORT_ETIMEDOUT (never GORT_EAGAIN).
+ *
+ * Callers.  Every function may be called from a goroutine, which parks while its thread runs another, and
+ *           from any other thread of the process, which blocks. The few exceptions say so. The runtime
+ *           starts by itself on first use.
+ *
+ * Objects.  Value types (gort_mutex_t and its like) live in your memory, are ready when zeroed (= {0}), need
+ *           no destroy, and must not be copied after first use. Handles are pointers, reference counted by
+ *           their _retain and _release; _release(NULL) does nothing.
+ *
+ * Lifetime. A call whose effect another can observe touches the object no more: once a receiver has the
+ *           value, a waiter has seen the wait group at zero, or a peer holds the mutex, the last reference
+ *           may be released and a value type's memory reused, though the call that caused it has not yet
+ *           returned.
+ *
+ * Misuse.   A required pointer that is NULL, an unknown flag, or a non-zero byte past a known options struct
+ *           gives GORT_EINVAL and changes nothing; from a function that returns a pointer, NULL; from one
+ *           that returns void, a fatal error that names it. No memory gives GORT_ENOMEM. What Go calls fatal
+ *           (unlock of an unlocked mutex) prints "fatal error: ..." and ends the process with status 2.
+ *
+ * Options.  Structs of options begin with their own size. Set all fields with their _INIT macro, then those
+ *           you want; a field that is zero means the default.
+ *
+ * No C++ exception may leave a function that you give to gort, and none comes out of it.
+ */
+
+#ifndef GORT_H
+#define GORT_H
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/*
+ * ---- Version of this header --------------------------------------------------------------------
+ */
+
+#define GORT_VERSION_MAJOR 0
+#define GORT_VERSION_MINOR 1
+#define GORT_VERSION_PATCH 0
+/** major << 16 | minor << 8 | patch; gort_version() is that of the loaded library. */
+#define GORT_VERSION_NUM \
+    ((GORT_VERSION_MAJOR << 16) | (GORT_VERSION_MINOR << 8) | GORT_VERSION_PATCH)
+
+/*
+ * ---- Status codes (the end of this file lists those that only come from the system) ------------
+ */
+
+#define GORT_OK              0                  /**< success */
+#define GORT_ECLOSED         (-4001)            /**< channel is closed */
+#define GORT_EPANIC          (-4002)            /**< a panic was recovered */
+#define GORT_ENONAME         (-4003)            /**< host name does not resolve */
+#define GORT_EAGAIN          (-EAGAIN)          /**< not ready, the call would have to wait */
+#define GORT_EBUSY           (-EBUSY)           /**< busy or already started */
+#define GORT_ECANCELED       (-ECANCELED)       /**< cancelled */
+#define GORT_EINVAL          (-EINVAL)          /**< invalid argument */
+#define GORT_ENOMEM          (-ENOMEM)          /**< out of memory */
+#define GORT_EPERM           (-EPERM)           /**< operation not permitted */
+#define GORT_ETIMEDOUT       (-ETIMEDOUT)       /**< timed out */
+
+/*
+ * ---- Time --------------------------------------------------------------------------------------
+ */
+
+/** As a deadline: never. As a duration: for ever. */
+#define GORT_FOREVER INT64_MAX
+
+/*
+ * ---- Version, errors ---------------------------------------------------------------------------
+ */
+
+/**
+ * The version of the loaded library, in the form of `GORT_VERSION_NUM`: major << 16 | minor << 8 | patch.
+ * A program may compare the two to see whether it runs with the library it was compiled for.
+ *
+ * Does not block and does not start the runtime. Since 0.1.
+ */
+uint32_t gort_version(void);
+
+/**
+ * The version of the loaded library as text, "0.1.0".
+ *
+ * Does not block and does not start the runtime. The text is static: do not free it. Since 0.1.
+ */
+const char *gort_version_string(void);
+
+/**
+ * The name of a status code: "GORT_ECLOSED" for `GORT_ECLOSED`, "GORT_OK" for 0. For a number that is no
+ * status code: "GORT_UNKNOWN"; never NULL.
+ *
+ * Does not block and does not start the runtime. The text is static: do not free it. Since 0.1.
+ */
+const char *gort_err_name(int code);
+
+/**
+ * What a status code means, in a few English words without a full stop: "channel is closed" for
+ * `GORT_ECLOSED`, "success" for 0. For a number that is no status code: "unknown status code"; never NULL.
+ *
+ * Does not block and does not start the runtime. The text is static: do not free it. Since 0.1.
+ */
+const char *gort_strerror(int code);
+
+/*
+ * ---- Runtime -----------------------------------------------------------------------------------
+ */
+
+/**
+ * `gort_options_t.flags`: never more than `max_procs` goroutines run at once, even if one keeps its worker for
+ * long.
+ */
+#define GORT_STRICT_PROCS 1
+
+/**
+ * How the runtime is to run; for gort_init(). Zero fields mean the default.
+ */
+typedef struct gort_options_t {
+    /**
+     * sizeof(gort_options_t)
+     */
+    size_t size;
+    /**
+     * Workers that run goroutines at once, at most 1024. Default: the environment variable GORT_MAXPROCS,
+     * else the CPUs that affinity and cgroup quota allow.
+     */
+    uint32_t max_procs;
+    /**
+     * OS threads that the runtime may have in all; past it: "fatal error: thread exhaustion". Default 10000.
+     */
+    uint32_t max_threads;
+    /**
+     * Bytes reserved for a goroutine's stack, of which the lowest 64 KiB are its guard; committed on touch.
+     * Rounded up to a power of two of at least 128 KiB; at most 1 GiB. Default 256 KiB.
+     */
+    size_t stack_size;
+    /**
+     * GORT_STRICT_PROCS, or 0.
+     */
+    uint32_t flags;
+} gort_options_t;
+
+/** All fields of a gort_options_t at their defaults. */
+#define GORT_OPTIONS_INIT { sizeof(gort_options_t), 0, 0, 0, 0 }
+
+/**
+ * The function that gort_main() runs.
+ */
+typedef int (*gort_main_fn_t)(void *arg);
+
+/**
+ * Set how the runtime runs. Optional; to be called before anything starts it (spawning, gort_main, a channel
+ * operation that blocks).
+ *
+ * Does not block. `opts` stays the caller's and is copied; NULL means all defaults.
+ * GORT_OK; GORT_EBUSY: the runtime has started already; GORT_EINVAL: an unknown flag, a stack size over 1 GiB,
+ * a bad `size`, or a non-zero byte past the fields known to this library. Since 0.1.
+ */
+int gort_init(const gort_options_t *opts);
+
+/**
+ * Run `fn(arg)` as the main goroutine, on a stack of 8 MiB, and return what it returns. Other goroutines are
+ * not waited for: they go on until the process exits.
+ *
+ * Blocks the calling thread until `fn` returns. May be called again afterwards. From a goroutine, or while
+ * another main goroutine is running, it is a fatal error. If `fn` calls gort_exit(), the others go on and this
+ * call never returns; when the last of them ends: "no goroutines (main called gort_exit) - deadlock!".
+ * What `fn` returns; GORT_EINVAL if `fn` is NULL. Since 0.1.
+ */
+int gort_main(gort_main_fn_t fn_,
+              void *arg);
+
+/**
+ * Let `n` workers (at most 1024) run goroutines at once from now on; `n < 1` changes nothing.
+ *
+ * Does not block: when there are to be fewer, the surplus workers step back when their goroutine next reaches
+ * the scheduler.
+ * The number before this call. Since 0.1.
+ */
+int gort_max_procs(int n);
+
+/**
+ * The CPUs that this process may use: what its affinity mask and its cgroup's CPU quota allow, at least 1.
+ *
+ * Does not block and does not start the runtime. Since 0.1.
+ */
+int gort_num_cpu(void);
+
+/**
+ * How many goroutines there are, those that have not run yet included. Other threads spawn and end goroutines
+ * while it counts: then it may be too large, by those that ended meanwhile.
+ *
+ * Does not block. Since 0.1.
+ */
+size_t gort_num_goroutines(void);
+
+/**
+ * The clock of all deadlines: nanoseconds since some moment in the past, never going back (CLOCK_MONOTONIC).
+ *
+ * Does not block and does not start the runtime. Since 0.1.
+ */
+int64_t gort_now(void);
+
+/*
+ * ---- Goroutines --------------------------------------------------------------------------------
+ */
+
+/**
+ * `gort_spawn_options_t.flags`: the goroutine never changes its OS thread once it has started. It shares that
+ * thread with other goroutines; to have it alone, call gort_lock_thread().
+ */
+#define GORT_SPAWN_PINNED 1
+
+/**
+ * A goroutine's function. No C++ exception may leave it.
+ */
+typedef void (*gort_fn_t)(void *arg);
+
+/**
+ * How a goroutine is to be started; for gort_spawn_with(). Zero fields mean the default.
+ */
+typedef struct gort_spawn_options_t {
+    /**
+     * sizeof(gort_spawn_options_t)
+     */
+    size_t size;
+    /**
+     * Bytes reserved for its stack, as in gort_options_t. Default: that of the runtime.
+     */
+    size_t stack_size;
+    /**
+     * Shown in reports; copied. Default: none.
+     */
+    const char *name;
+    /**
+     * GORT_SPAWN_PINNED, or 0.
+     */
+    uint32_t flags;
+} gort_spawn_options_t;
+
+/** All fields of a gort_spawn_options_t at their defaults. */
+#define GORT_SPAWN_OPTIONS_INIT { sizeof(gort_spawn_options_t), 0, NULL, 0 }
+
+/**
+ * Start a goroutine that runs `fn(arg)`: Go's `go fn(arg)`. It ends when `fn` returns or calls gort_exit().
+ *
+ * Does not block. `arg` stays the caller's.
+ * GORT_OK; GORT_EINVAL: `fn` is NULL; GORT_ENOMEM. Since 0.1.
+ */
+int gort_spawn(gort_fn_t fn_,
+               void *arg);
+
+/**
+ * Start a goroutine that runs `fn(copy)`, where `copy` is a copy of the `size` bytes at `args`, made before
+ * this call returns. The copy is aligned to 16 bytes and valid until the goroutine has ended. With `size` 0,
+ * `fn` gets NULL.
+ *
+ * Does not block. `args` stays the caller's; the copy is the library's and is freed by it.
+ * GORT_OK; GORT_EINVAL: `fn` is NULL, or `args` is and `size` is not 0; GORT_ENOMEM. Since 0.1.
+ */
+int gort_spawn_copy(gort_fn_t fn_,
+                    const void *args,
+                    size_t size);
+
+/**
+ * Start a goroutine that runs `fn(arg)`, with a name, a stack size, or bound to one thread.
+ *
+ * Does not block. `opts` stays the caller's and is copied with its name; NULL means all defaults. `arg` stays
+ * the caller's.
+ * GORT_OK; GORT_EINVAL: `fn` is NULL, an unknown flag, a stack size over 1 GiB, a bad `size`, or a non-zero
+ * byte past the fields known to this library; GORT_ENOMEM. Since 0.1.
+ */
+int gort_spawn_with(const gort_spawn_options_t *opts,
+                    gort_fn_t fn_,
+                    void *arg);
+
+/**
+ * Let other goroutines run first: Go's `runtime.Gosched`. On a plain thread: sched_yield().
+ *
+ * Does not wait for anything. Since 0.1.
+ */
+void gort_yield(void);
+
+/**
+ * Wait for at least `ns` nanoseconds; `ns <= 0` returns at once.
+ *
+ * Blocks. Since 0.1.
+ */
+void gort_sleep(int64_t ns);
+
+/**
+ * End the calling goroutine: Go's `runtime.Goexit`. Does not return.
+ *
+ * From the main goroutine: the others go on (see gort_main). Outside a goroutine: a fatal error. Since 0.1.
+ */
+void gort_exit(void);
+
+/**
+ * Is the caller a goroutine?
+ *
+ * Does not block and does not start the runtime. Since 0.1.
+ */
+bool gort_in_goroutine(void);
+
+/**
+ * Keep the calling goroutine on its present OS thread, and everybody else off it: Go's
+ * `runtime.LockOSThread`. Nests: as many gort_unlock_thread() undo it. A goroutine that ends locked takes the
+ * thread with it. On a goroutine spawned with GORT_SPAWN_PINNED, which keeps its thread anyway but shares it,
+ * and on a plain thread: no effect.
+ *
+ * May let another thread take over other goroutines; does not wait. Since 0.1.
+ */
+void gort_lock_thread(void);
+
+/**
+ * Undo one gort_lock_thread(). One too many has no effect.
+ *
+ * Does not block. Since 0.1.
+ */
+void gort_unlock_thread(void);
+
+/*
+ * ---- Channels ----------------------------------------------------------------------------------
+ */
+
+/**
+ * A channel of elements of one size. A handle: reference counted by `gort_chan_retain` and
+ * `gort_chan_release`.
+ */
+typedef struct gort_chan_t gort_chan_t;
+
+/**
+ * Make a channel for elements of `elem_size` bytes that holds up to `capacity` of them. Capacity 0 is a
+ * rendezvous: a send waits for its receive. Elements of size 0 are signals: they are counted and take no
+ * memory. NULL if the sizes overflow or there is no memory.
+ *
+ * Does not block. The caller owns the one reference, and gives it up with `gort_chan_release`. Since 0.1.
+ */
+gort_chan_t *gort_chan_new(size_t elem_size,
+                                  size_t capacity);
+
+/**
+ * Add a reference and return `ch`; NULL returns NULL.
+ *
+ * Does not block. The caller owns the new reference, and gives it up with `gort_chan_release`. Since 0.1.
+ */
+gort_chan_t *gort_chan_retain(gort_chan_t *ch);
+
+/**
+ * Give up a reference; the last one frees the channel and what is left in its buffer, without closing it.
+ * NULL does nothing.
+ *
+ * Does not block. `ch` must not be used any more on account of this reference, and while a call waits on the
+ * channel somebody must hold one. Since 0.1.
+ */
+void gort_chan_release(gort_chan_t *ch);
+
+/**
+ * Send a copy of the element at `elem`.
+ *
+ * Blocks until a receiver has taken it or it has a place in the buffer; first come, first served. `elem` stays
+ * the caller's; it may be NULL if elements have size 0.
+ *
+ * `GORT_OK`; `GORT_ECLOSED`: the channel is closed, or was closed during the wait, and nothing was sent;
+ * `GORT_EINVAL`: a pointer is NULL. Since 0.1.
+ */
+int gort_chan_send(gort_chan_t *ch,
+                   const void *elem);
+
+/**
+ * Send a copy of the element at `elem` if that can be done at once.
+ *
+ * Does not block. `elem` stays the caller's; it may be NULL if elements have size 0.
+ *
+ * `GORT_OK`; `GORT_EAGAIN`: the buffer is full, or without a buffer nobody waits to receive;
+ * `GORT_ECLOSED`: the channel is closed; `GORT_EINVAL`: a pointer is NULL. Since 0.1.
+ */
+int gort_chan_try_send(gort_chan_t *ch, const void *elem);
+
+/**
+ * Send a copy of the element at `elem`; wait for that until `deadline` at the most. A deadline in the past:
+ * try, and do not wait.
+ *
+ * Blocks as `gort_chan_send` does. `elem` stays the caller's; it may be NULL if elements have size 0.
+ *
+ * `GORT_OK`; `GORT_ETIMEDOUT`: the deadline passed, and nothing was sent; `GORT_ECLOSED`: the channel is
+ * closed, or was closed during the wait, and nothing was sent; `GORT_EINVAL`: a pointer is NULL. Since 0.1.
+ */
+int gort_chan_send_until(gort_chan_t *ch,
+                         const void *elem,
+                         int64_t deadline);
+
+/**
+ * Receive an element into `elem`, or with `elem` NULL drop it.
+ *
+ * Blocks until there is one or the channel is closed; first come, first served. `elem` stays the caller's.
+ *
+ * `GORT_OK`; `GORT_ECLOSED`: the channel is closed and drained, and the element was zeroed; `GORT_EINVAL`:
+ * `ch` is NULL. Since 0.1.
+ */
+int gort_chan_recv(gort_chan_t *ch,
+                   void *elem);
+
+/**
+ * Receive an element into `elem` if there is one, or with `elem` NULL drop it.
+ *
+ * Does not block. `elem` stays the caller's.
+ *
+ * `GORT_OK`; `GORT_EAGAIN`: there is none, and `elem` is untouched; `GORT_ECLOSED`: the channel is closed and
+ * drained, and the element was zeroed; `GORT_EINVAL`: `ch` is NULL. Since 0.1.
+ */
+int gort_chan_try_recv(gort_chan_t *ch,
+                       void *elem);
+
+/**
+ * Receive an element into `elem`, or with `elem` NULL drop it; wait for one until `deadline` at the most. A
+ * deadline in the past: try, and do not wait.
+ *
+ * Blocks as `gort_chan_recv` does. `elem` stays the caller's.
+ *
+ * `GORT_OK`; `GORT_ETIMEDOUT`: the deadline passed, and `elem` is untouched; `GORT_ECLOSED`: the channel is
+ * closed and drained, and the element was zeroed; `GORT_EINVAL`: `ch` is NULL. Since 0.1.
+ */
+int gort_chan_recv_until(gort_chan_t *ch,
+                         void *elem,
+                         int64_t deadline);
+
+/**
+ * Close the channel. From now on sends fail; what is in the buffer can still be received. All who wait are
+ * woken: receivers, as the channel is drained, and senders, whose elements are not sent.
+ *
+ * Does not block. Closing gives up no reference.
+ *
+ * `GORT_OK`; `GORT_ECLOSED`: it already was; `GORT_EINVAL`: `ch` is NULL. Since 0.1.
+ */
+int gort_chan_close(gort_chan_t *ch);
+
+/**
+ * How many elements are in the buffer just now. 0 for capacity 0 and for NULL.
+ *
+ * Does not block. Since 0.1.
+ */
+size_t gort_chan_len(const gort_chan_t *ch);
+
+/**
+ * The capacity that the channel was made with. 0 for NULL.
+ *
+ * Does not block. Since 0.1.
+ */
+size_t gort_chan_cap(const gort_chan_t *ch);
+
+/**
+ * The size of the elements that the channel was made for. 0 for NULL.
+ *
+ * Does not block. Since 0.1.
+ */
+size_t gort_chan_elem_size(const gort_chan_t *ch);
+
+/*
+ * ---- Select ------------------------------------------------------------------------------------
+ */
+
+/**
+ * As `op` of a case: send the element at `elem`.
+ */
+#define GORT_SEND 1
+
+/**
+ * As `op` of a case: receive an element into `elem`.
+ */
+#define GORT_RECV 2
+
+/**
+ * One case of a select.
+ */
+typedef struct gort_case_t {
+    /**
+     * The channel; NULL: this case is never ready.
+     */
+    gort_chan_t *chan;
+    /**
+     * `GORT_SEND`: read from, NULL only if elements have size 0. `GORT_RECV`: written to, NULL drops the
+     * element. Untouched unless this case is chosen.
+     */
+    void *elem;
+    /**
+     * `GORT_SEND` or `GORT_RECV`.
+     */
+    int op;
+    /**
+     * Set in the chosen case: `GORT_OK`, or `GORT_ECLOSED` (to send: nothing was sent; to receive: the channel
+     * is closed and drained, and the element was zeroed).
+     */
+    int status;
+} gort_case_t;
+
+/**
+ * Wait until one of `n` cases can be carried out, carry out exactly that one, set its `status` and return its
+ * index. Among several that are ready one is chosen with equal odds. A channel may stand in several cases, to
+ * send and to receive; a select never meets itself. A case whose channel is closed is ready.
+ *
+ * Blocks; with no cases, or none that has a channel, for ever. Cases, elements and channels stay the caller's.
+ *
+ * The index, 0 or more; `GORT_EINVAL`: more than 65536 cases, `cases` is NULL and `n` is not 0, an `op` that
+ * is neither `GORT_SEND` nor `GORT_RECV`, or nothing to send; `GORT_ENOMEM`: no memory for that many cases (up
+ * to 8 need none). Since 0.1.
+ */
+int gort_select(gort_case_t *cases,
+                size_t n);
+
+/**
+ * As `gort_select` if a case can be carried out at once. All cases are judged at one instant: if at every
+ * moment some case is ready, this never says `GORT_EAGAIN`.
+ *
+ * Does not block. Cases, elements and channels stay the caller's.
+ *
+ * The index, 0 or more; `GORT_EAGAIN`: no case is ready (the `default` branch of Go); `GORT_EINVAL` and
+ * `GORT_ENOMEM` as for `gort_select`. Since 0.1.
+ */
+int gort_try_select(gort_case_t *cases,
+                    size_t n);
+
+/**
+ * As `gort_select`, but wait until `deadline` at the most. A deadline in the past: try, and do not wait.
+ *
+ * Blocks; with no cases, or none that has a channel, until the deadline. Cases, elements and channels stay the
+ * caller's.
+ *
+ * The index, 0 or more; `GORT_ETIMEDOUT`: the deadline passed, and no case was carried out; `GORT_EINVAL` and
+ * `GORT_ENOMEM` as for `gort_select`. Since 0.1.
+ */
+int gort_select_until(gort_case_t *cases,
+                      size_t n,
+                      int64_t deadline);
+
+/*
+ * ---- Mutexes, wait groups ----------------------------------------------------------------------
+ */
+
+/**
+ * A mutex, as Go's `sync.Mutex`. Ready when zeroed (`= {0}`), needs no destroy, must not be copied after first
+ * use. Not recursive, and not bound to who locked it: another goroutine or thread may unlock it. Waiters are
+ * served roughly in order: one that has waited for 1 ms gets it next.
+ *
+ * Once a call has locked it, the unlock that made this possible touches it no more: who holds it last may free
+ * the memory as soon as its own unlock has returned, though another's unlock has not yet. Since 0.1.
+ */
+typedef struct gort_mutex_t {
+    uint64_t _opaque[2];
+} gort_mutex_t;
+
+/**
+ * Counts what is not yet done and lets others wait for it, as Go's `sync.WaitGroup`. Ready when zeroed
+ * (`= {0}`), needs no destroy, must not be copied after first use. A call that may raise the counter from zero
+ * must have returned before the waits for it begin. It may be used again once the waits have returned.
+ *
+ * When a wait has returned, no `gort_waitgroup_done` touches it any more: its memory may be freed at once,
+ * though the call that made the counter zero has not yet returned. Since 0.1.
+ */
+typedef struct gort_waitgroup_t {
+    uint64_t _opaque[2];
+} gort_waitgroup_t;
+
+/**
+ * Locks `m`, and waits until that is possible.
+ *
+ * Blocks. `m` stays yours. NULL is a fatal error. Locking a mutex that the caller holds already blocks for
+ * ever. Since 0.1.
+ */
+void gort_mutex_lock(gort_mutex_t *m);
+
+/**
+ * Locks `m` if nobody holds it.
+ *
+ * Does not block. `m` stays yours. Returns `GORT_OK` if the caller holds it now; `GORT_EAGAIN` if somebody else
+ * does; `GORT_EINVAL` if `m` is NULL. Since 0.1.
+ */
+int gort_mutex_try_lock(gort_mutex_t *m);
+
+/**
+ * Locks `m`, and waits until that is possible or `deadline` (on `gort_now()`) has passed. It tries before it
+ * looks at the deadline, so one in the past makes it a `gort_mutex_try_lock`.
+ *
+ * Blocks. `m` stays yours. Returns `GORT_OK` if the caller holds it now, which may be just past the deadline;
+ * `GORT_ETIMEDOUT` if not; `GORT_EINVAL` if `m` is NULL. Since 0.1.
+ */
+int gort_mutex_lock_until(gort_mutex_t *m,
+                          int64_t deadline);
+
+/**
+ * Unlocks `m`. What was done before it is seen by whoever locks it next.
+ *
+ * Does not block. `m` stays yours, but another who locks it may free it before this call has returned. NULL is
+ * a fatal error, and so is a mutex that is not locked ("sync: unlock of unlocked mutex"). Since 0.1.
+ */
+void gort_mutex_unlock(gort_mutex_t *m);
+
+/**
+ * Adds `delta`, which may be negative, to the counter of `wg`. If that makes it zero, all who wait go on.
+ *
+ * Does not block. `wg` stays yours; if the counter becomes zero, a waiter may free it before this call has
+ * returned. NULL is a fatal error. A counter below zero is a panic ("sync: negative WaitGroup counter"); so is
+ * one above 2147483647 ("sync: WaitGroup counter overflow"). Since 0.1.
+ */
+void gort_waitgroup_add(gort_waitgroup_t *wg,
+                        int64_t delta);
+
+/**
+ * Takes one from the counter of `wg`: `gort_waitgroup_add` of -1. What was done before it is seen by whoever
+ * has waited.
+ *
+ * Does not block. `wg` stays yours; if the counter becomes zero, a waiter may free it before this call has
+ * returned. NULL is a fatal error. A counter below zero is a panic ("sync: negative WaitGroup counter").
+ * Since 0.1.
+ */
+void gort_waitgroup_done(gort_waitgroup_t *wg);
+
+/**
+ * Waits until the counter of `wg` is zero.
+ *
+ * Blocks. `wg` stays yours, and may be freed or used again as soon as all waits have returned. NULL is a fatal
+ * error. Since 0.1.
+ */
+void gort_waitgroup_wait(gort_waitgroup_t *wg);
+
+/**
+ * Waits until the counter of `wg` is zero or `deadline` (on `gort_now()`) has passed. It looks at the counter
+ * before it looks at the deadline.
+ *
+ * Blocks. `wg` stays yours. Returns `GORT_OK` if the counter was zero; `GORT_ETIMEDOUT` if the deadline passed
+ * first; `GORT_EINVAL` if `wg` is NULL. Since 0.1.
+ */
+int gort_waitgroup_wait_until(gort_waitgroup_t *wg,
+                              int64_t deadline);
+
+/**
+ * Adds one to the counter of `wg` and starts a goroutine that runs `fn(arg)`; when it ends in any way, takes
+ * one from the counter again.
+ *
+ * Does not block. `wg` and `arg` stay yours. Returns `GORT_OK`; `GORT_EINVAL` if `wg` or `fn` is NULL;
+ * `GORT_ENOMEM`: nothing was started and the counter is as it was. Since 0.1.
+ */
+int gort_waitgroup_go(gort_waitgroup_t *wg,
+                      gort_fn_t fn_,
+                      void *arg);
+
+/*
+ * ---- Status codes from the system --------------------------------------------------------------
+ */
+
+#define GORT_ENOENT          (-ENOENT)          /**< no such file or directory */
+#define GORT_ESRCH           (-ESRCH)           /**< no such process */
+#define GORT_EINTR           (-EINTR)           /**< interrupted system call */
+#define GORT_EIO             (-EIO)             /**< input/output error */
+#define GORT_ENXIO           (-ENXIO)           /**< no such device or address */
+#define GORT_E2BIG           (-E2BIG)           /**< argument list too long */
+#define GORT_ENOEXEC         (-ENOEXEC)         /**< exec format error */
+#define GORT_EBADF           (-EBADF)           /**< bad file descriptor */
+#define GORT_ECHILD          (-ECHILD)          /**< no child processes */
+#define GORT_EACCES          (-EACCES)          /**< permission denied */
+#define GORT_EFAULT          (-EFAULT)          /**< bad address */
+#define GORT_ENOTBLK         (-ENOTBLK)         /**< block device required */
+#define GORT_EEXIST          (-EEXIST)          /**< file exists */
+#define GORT_EXDEV           (-EXDEV)           /**< invalid cross-device link */
+#define GORT_ENODEV          (-ENODEV)          /**< no such device */
+#define GORT_ENOTDIR         (-ENOTDIR)         /**< not a directory */
+#define GORT_EISDIR          (-EISDIR)          /**< is a directory */
+#define GORT_ENFILE          (-ENFILE)          /**< too many open files in system */
+#define GORT_EMFILE          (-EMFILE)          /**< too many open files */
+#define GORT_ENOTTY          (-ENOTTY)          /**< inappropriate ioctl for device */
+#define GORT_ETXTBSY         (-ETXTBSY)         /**< text file busy */
+#define GORT_EFBIG           (-EFBIG)           /**< file too large */
+#define GORT_ENOSPC          (-ENOSPC)          /**< no space left on device */
+#define GORT_ESPIPE          (-ESPIPE)          /**< illegal seek */
+#define GORT_EROFS           (-EROFS)           /**< read-only file system */
+#define GORT_EMLINK          (-EMLINK)          /**< too many links */
+#define GORT_EPIPE           (-EPIPE)           /**< broken pipe */
+#define GORT_EDOM            (-EDOM)            /**< numerical argument out of domain */
+#define GORT_ERANGE          (-ERANGE)          /**< numerical result out of range */
+#define GORT_EDEADLK         (-EDEADLK)         /**< resource deadlock avoided */
+#define GORT_ENAMETOOLONG    (-ENAMETOOLONG)    /**< file name too long */
+#define GORT_ENOLCK          (-ENOLCK)          /**< no locks available */
+#define GORT_ENOSYS          (-ENOSYS)          /**< function not implemented */
+#define GORT_ENOTEMPTY       (-ENOTEMPTY)       /**< directory not empty */
+#define GORT_ELOOP           (-ELOOP)           /**< too many levels of symbolic links */
+#define GORT_ENOMSG          (-ENOMSG)          /**< no message of desired type */
+#define GORT_EIDRM           (-EIDRM)           /**< identifier removed */
+#define GORT_EREMOTE         (-EREMOTE)         /**< object is remote */
+#define GORT_ENOLINK         (-ENOLINK)         /**< link has been severed */
+#define GORT_EPROTO          (-EPROTO)          /**< protocol error */
+#define GORT_EMULTIHOP       (-EMULTIHOP)       /**< multihop attempted */
+#define GORT_EBADMSG         (-EBADMSG)         /**< bad message */
+#define GORT_EOVERFLOW       (-EOVERFLOW)       /**< value too large for defined data type */
+#define GORT_EILSEQ          (-EILSEQ)          /**< invalid multibyte sequence */
+#define GORT_EUSERS          (-EUSERS)          /**< too many users */
+#define GORT_ENOTSOCK        (-ENOTSOCK)        /**< socket operation on non-socket */
+#define GORT_EDESTADDRREQ    (-EDESTADDRREQ)    /**< destination address required */
+#define GORT_EMSGSIZE        (-EMSGSIZE)        /**< message too long */
+#define GORT_EPROTOTYPE      (-EPROTOTYPE)      /**< protocol wrong type for socket */
+#define GORT_ENOPROTOOPT     (-ENOPROTOOPT)     /**< protocol not available */
+#define GORT_EPROTONOSUPPORT (-EPROTONOSUPPORT) /**< protocol not supported */
+#define GORT_ESOCKTNOSUPPORT (-ESOCKTNOSUPPORT) /**< socket type not supported */
+#define GORT_ENOTSUP         (-ENOTSUP)         /**< operation not supported */
+#define GORT_EOPNOTSUPP      (-EOPNOTSUPP)      /**< operation not supported on socket */
+#define GORT_EPFNOSUPPORT    (-EPFNOSUPPORT)    /**< protocol family not supported */
+#define GORT_EAFNOSUPPORT    (-EAFNOSUPPORT)    /**< address family not supported by protocol */
+#define GORT_EADDRINUSE      (-EADDRINUSE)      /**< address already in use */
+#define GORT_EADDRNOTAVAIL   (-EADDRNOTAVAIL)   /**< address not available */
+#define GORT_ENETDOWN        (-ENETDOWN)        /**< network is down */
+#define GORT_ENETUNREACH     (-ENETUNREACH)     /**< network is unreachable */
+#define GORT_ENETRESET       (-ENETRESET)       /**< network dropped connection on reset */
+#define GORT_ECONNABORTED    (-ECONNABORTED)    /**< software caused connection abort */
+#define GORT_ECONNRESET      (-ECONNRESET)      /**< connection reset by peer */
+#define GORT_ENOBUFS         (-ENOBUFS)         /**< no buffer space available */
+#define GORT_EISCONN         (-EISCONN)         /**< transport endpoint is already connected */
+#define GORT_ENOTCONN        (-ENOTCONN)        /**< transport endpoint is not connected */
+#define GORT_ESHUTDOWN       (-ESHUTDOWN)       /**< cannot send after transport endpoint shutdown */
+#define GORT_ETOOMANYREFS    (-ETOOMANYREFS)    /**< too many references: cannot splice */
+#define GORT_ECONNREFUSED    (-ECONNREFUSED)    /**< connection refused */
+#define GORT_EHOSTDOWN       (-EHOSTDOWN)       /**< host is down */
+#define GORT_EHOSTUNREACH    (-EHOSTUNREACH)    /**< no route to host */
+#define GORT_EALREADY        (-EALREADY)        /**< operation already in progress */
+#define GORT_EINPROGRESS     (-EINPROGRESS)     /**< operation now in progress */
+#define GORT_ESTALE          (-ESTALE)          /**< stale file handle */
+#define GORT_EDQUOT          (-EDQUOT)          /**< disk quota exceeded */
+#define GORT_EOWNERDEAD      (-EOWNERDEAD)      /**< owner died */
+#define GORT_ENOTRECOVERABLE (-ENOTRECOVERABLE) /**< state not recoverable */
+#ifdef __linux__
+#define GORT_ECHRNG          (-ECHRNG)          /**< channel number out of range */
+#define GORT_EL2NSYNC        (-EL2NSYNC)        /**< level 2 not synchronized */
+#define GORT_EL3HLT          (-EL3HLT)          /**< level 3 halted */
+#define GORT_EL3RST          (-EL3RST)          /**< level 3 reset */
+#define GORT_ELNRNG          (-ELNRNG)          /**< link number out of range */
+#define GORT_EUNATCH         (-EUNATCH)         /**< protocol driver not attached */
+#define GORT_ENOCSI          (-ENOCSI)          /**< no CSI structure available */
+#define GORT_EL2HLT          (-EL2HLT)          /**< level 2 halted */
+#define GORT_EBADE           (-EBADE)           /**< invalid exchange */
+#define GORT_EBADR           (-EBADR)           /**< invalid request descriptor */
+#define GORT_EXFULL          (-EXFULL)          /**< exchange full */
+#define GORT_ENOANO          (-ENOANO)          /**< no anode */
+#define GORT_EBADRQC         (-EBADRQC)         /**< invalid request code */
+#define GORT_EBADSLT         (-EBADSLT)         /**< invalid slot */
+#define GORT_EBFONT          (-EBFONT)          /**< bad font file format */
+#define GORT_ENOSTR          (-ENOSTR)          /**< device not a stream */
+#define GORT_ENODATA         (-ENODATA)         /**< no data available */
+#define GORT_ETIME           (-ETIME)           /**< timer expired */
+#define GORT_ENOSR           (-ENOSR)           /**< out of streams resources */
+#define GORT_ENONET          (-ENONET)          /**< machine is not on the network */
+#define GORT_ENOPKG          (-ENOPKG)          /**< package not installed */
+#define GORT_EADV            (-EADV)            /**< advertise error */
+#define GORT_ESRMNT          (-ESRMNT)          /**< srmount error */
+#define GORT_ECOMM           (-ECOMM)           /**< communication error on send */
+#define GORT_EDOTDOT         (-EDOTDOT)         /**< RFS specific error */
+#define GORT_ENOTUNIQ        (-ENOTUNIQ)        /**< name not unique on network */
+#define GORT_EBADFD          (-EBADFD)          /**< file descriptor in bad state */
+#define GORT_EREMCHG         (-EREMCHG)         /**< remote address changed */
+#define GORT_ELIBACC         (-ELIBACC)         /**< cannot access a needed shared library */
+#define GORT_ELIBBAD         (-ELIBBAD)         /**< accessing a corrupted shared library */
+#define GORT_ELIBSCN         (-ELIBSCN)         /**< .lib section in a.out corrupted */
+#define GORT_ELIBMAX         (-ELIBMAX)         /**< attempting to link in too many shared libraries */
+#define GORT_ELIBEXEC        (-ELIBEXEC)        /**< cannot execute a shared library directly */
+#define GORT_ERESTART        (-ERESTART)        /**< interrupted system call should be restarted */
+#define GORT_ESTRPIPE        (-ESTRPIPE)        /**< streams pipe error */
+#define GORT_EUCLEAN         (-EUCLEAN)         /**< structure needs cleaning */
+#define GORT_ENOTNAM         (-ENOTNAM)         /**< not a XENIX named type file */
+#define GORT_ENAVAIL         (-ENAVAIL)         /**< no XENIX semaphores available */
+#define GORT_EISNAM          (-EISNAM)          /**< is a named type file */
+#define GORT_EREMOTEIO       (-EREMOTEIO)       /**< remote I/O error */
+#define GORT_ENOMEDIUM       (-ENOMEDIUM)       /**< no medium found */
+#define GORT_EMEDIUMTYPE     (-EMEDIUMTYPE)     /**< wrong medium type */
+#define GORT_ENOKEY          (-ENOKEY)          /**< required key not available */
+#define GORT_EKEYEXPIRED     (-EKEYEXPIRED)     /**< key has expired */
+#define GORT_EKEYREVOKED     (-EKEYREVOKED)     /**< key has been revoked */
+#define GORT_EKEYREJECTED    (-EKEYREJECTED)    /**< key was rejected by service */
+#define GORT_ERFKILL         (-ERFKILL)         /**< operation not possible due to RF-kill */
+#define GORT_EHWPOISON       (-EHWPOISON)       /**< memory page has hardware error */
+#endif
+
+#ifdef __cplusplus
+} /* extern "C" */
+#endif
+
+#endif /* GORT_H */

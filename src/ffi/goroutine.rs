@@ -1,0 +1,186 @@
+//! The go statement and what a goroutine may do to itself.
+
+use super::status;
+use crate::coroutine::Class;
+use crate::fatal::fatal;
+use crate::sched::{self, Extra, Spawn};
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+
+/// A goroutine's function. No C++ exception may leave it.
+pub type gort_fn_t = Option<unsafe extern "C" fn(arg: *mut c_void)>;
+
+/// `gort_spawn_options_t.flags`: the goroutine never changes its OS thread once it has started. It shares that
+/// thread with other goroutines; to have it alone, call gort_lock_thread().
+pub const GORT_SPAWN_PINNED: u32 = 1;
+
+/// How a goroutine is to be started; for gort_spawn_with(). Zero fields mean the default.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct gort_spawn_options_t {
+    /// sizeof(gort_spawn_options_t)
+    pub size: usize,
+    /// Bytes reserved for its stack, as in gort_options_t. Default: that of the runtime.
+    pub stack_size: usize,
+    /// Shown in reports; copied. Default: none.
+    pub name: *const c_char,
+    /// GORT_SPAWN_PINNED, or 0.
+    pub flags: u32,
+}
+
+// SAFETY: `repr(C)`, `size` first, integers and a pointer.
+unsafe impl super::options::Options for gort_spawn_options_t {}
+
+fn spawn(spawn: Spawn) -> c_int {
+    match sched::spawn(spawn) {
+        Ok(()) => status::OK,
+        Err(sched::NoMemory) => status::ENOMEM,
+    }
+}
+
+/// Start a goroutine that runs `fn(arg)`: Go's `go fn(arg)`. It ends when `fn` returns or calls gort_exit().
+///
+/// Does not block. `arg` stays the caller's.
+/// GORT_OK; GORT_EINVAL: `fn` is NULL; GORT_ENOMEM. Since 0.1.
+///
+/// # Safety
+/// `fn_` may be called with `arg` on another thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gort_spawn(fn_: gort_fn_t, arg: *mut c_void) -> c_int {
+    let Some(body) = fn_ else { return status::EINVAL };
+    spawn(Spawn { body, arg, class: None, flags: 0, extra: None, at_end: None })
+}
+
+/// Start a goroutine that runs `fn(copy)`, where `copy` is a copy of the `size` bytes at `args`, made before
+/// this call returns. The copy is aligned to 16 bytes and valid until the goroutine has ended. With `size` 0,
+/// `fn` gets NULL.
+///
+/// Does not block. `args` stays the caller's; the copy is the library's and is freed by it.
+/// GORT_OK; GORT_EINVAL: `fn` is NULL, or `args` is and `size` is not 0; GORT_ENOMEM. Since 0.1.
+///
+/// # Safety
+/// `args` points to `size` readable bytes; `fn_` may be called with a copy of them on another thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gort_spawn_copy(fn_: gort_fn_t, args: *const c_void, size: usize) -> c_int {
+    let Some(body) = fn_ else { return status::EINVAL };
+    if size == 0 {
+        let arg = std::ptr::null_mut();
+        return spawn(Spawn { body, arg, class: None, flags: 0, extra: None, at_end: None });
+    }
+    if args.is_null() {
+        return status::EINVAL;
+    }
+    let mut copy: Vec<u128> = Vec::new();
+    let units = size.div_ceil(size_of::<u128>());
+    if copy.try_reserve_exact(units).is_err() {
+        return status::ENOMEM;
+    }
+    // SAFETY: the capacity is `units`; the last unit is zeroed before part of it is copied over.
+    unsafe {
+        copy.as_mut_ptr().add(units - 1).write(0);
+        std::ptr::copy_nonoverlapping(args.cast::<u8>(), copy.as_mut_ptr().cast::<u8>(), size);
+        copy.set_len(units);
+    }
+    let arg = copy.as_mut_ptr().cast::<c_void>();
+    let extra = Some(Box::new(Extra { name: None, args: copy }));
+    spawn(Spawn { body, arg, class: None, flags: 0, extra, at_end: None })
+}
+
+/// Start a goroutine that runs `fn(arg)`, with a name, a stack size, or bound to one thread.
+///
+/// Does not block. `opts` stays the caller's and is copied with its name; NULL means all defaults. `arg` stays
+/// the caller's.
+/// GORT_OK; GORT_EINVAL: `fn` is NULL, an unknown flag, a stack size over 1 GiB, a bad `size`, or a non-zero
+/// byte past the fields known to this library; GORT_ENOMEM. Since 0.1.
+///
+/// # Safety
+/// `opts` is NULL or points to `opts->size` readable bytes; `fn_` may be called with `arg` on another thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gort_spawn_with(
+    opts: *const gort_spawn_options_t,
+    fn_: gort_fn_t,
+    arg: *mut c_void,
+) -> c_int {
+    let Some(body) = fn_ else { return status::EINVAL };
+    // SAFETY: the caller's promise.
+    let Some(opts) = (unsafe { read_options(opts) }) else { return status::EINVAL };
+    if opts.flags & !GORT_SPAWN_PINNED != 0 {
+        return status::EINVAL;
+    }
+    let class = match opts.stack_size {
+        0 => None,
+        bytes => match Class::for_size(bytes) {
+            Some(class) => Some(class),
+            None => return status::EINVAL,
+        },
+    };
+    let extra = if opts.name.is_null() {
+        None
+    } else {
+        // SAFETY: a name is a NUL-terminated text.
+        let name = CString::from(unsafe { CStr::from_ptr(opts.name) });
+        Some(Box::new(Extra { name: Some(name), args: Vec::new() }))
+    };
+    let flags = if opts.flags & GORT_SPAWN_PINNED != 0 { sched::PINNED } else { 0 };
+    spawn(Spawn { body, arg, class, flags, extra, at_end: None })
+}
+
+/// # Safety
+/// As for [`gort_spawn_with`].
+unsafe fn read_options(opts: *const gort_spawn_options_t) -> Option<gort_spawn_options_t> {
+    // SAFETY: the caller's promise.
+    unsafe { super::options::read(opts) }
+}
+
+/// Let other goroutines run first: Go's `runtime.Gosched`. On a plain thread: sched_yield().
+///
+/// Does not wait for anything. Since 0.1.
+#[unsafe(no_mangle)]
+pub extern "C" fn gort_yield() {
+    sched::yield_now();
+}
+
+/// Wait for at least `ns` nanoseconds; `ns <= 0` returns at once.
+///
+/// Blocks. Since 0.1.
+#[unsafe(no_mangle)]
+pub extern "C" fn gort_sleep(ns: i64) {
+    sched::sleep(ns);
+}
+
+/// End the calling goroutine: Go's `runtime.Goexit`. Does not return.
+///
+/// From the main goroutine: the others go on (see gort_main). Outside a goroutine: a fatal error. Since 0.1.
+#[unsafe(no_mangle)]
+pub extern "C" fn gort_exit() -> ! {
+    if sched::current_goroutine().is_null() {
+        fatal(format_args!("gort_exit: called outside a goroutine"));
+    }
+    sched::exit()
+}
+
+/// Is the caller a goroutine?
+///
+/// Does not block and does not start the runtime. Since 0.1.
+#[unsafe(no_mangle)]
+pub extern "C" fn gort_in_goroutine() -> bool {
+    !sched::current_goroutine().is_null()
+}
+
+/// Keep the calling goroutine on its present OS thread, and everybody else off it: Go's
+/// `runtime.LockOSThread`. Nests: as many gort_unlock_thread() undo it. A goroutine that ends locked takes the
+/// thread with it. On a goroutine spawned with GORT_SPAWN_PINNED, which keeps its thread anyway but shares it,
+/// and on a plain thread: no effect.
+///
+/// May let another thread take over other goroutines; does not wait. Since 0.1.
+#[unsafe(no_mangle)]
+pub extern "C" fn gort_lock_thread() {
+    sched::lock_thread();
+}
+
+/// Undo one gort_lock_thread(). One too many has no effect.
+///
+/// Does not block. Since 0.1.
+#[unsafe(no_mangle)]
+pub extern "C" fn gort_unlock_thread() {
+    sched::unlock_thread();
+}

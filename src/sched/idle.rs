@@ -1,0 +1,403 @@
+//! Workers without work: the idle lists, the sentinel, and being woken.
+//!
+//! The one thing to know: of the idle workers at most one, the **sentinel**, sleeps with a time-out; the others
+//! sleep until they are handed a processor. The sentinel stands in for all timers of processors on which
+//! nobody runs, and for goroutines that wait behind a long-running one:
+//!
+//! - *armed*, while some processor is busy: it looks every 50 us (growing to 400 us while it finds nothing to
+//!   do). A woken goroutine is taken elsewhere if its processor's queue has hardly moved since the last look:
+//!   at most one pick per 4 us, so that running it cold on another CPU costs less than waiting. A ping-pong
+//!   pair moves its queue every 30 ns and is left alone.
+//! - *deep*: it found every queue empty after it had said so (the pair of steps in `pool`), and sleeps until
+//!   the next timer or until it is armed again. With nothing to run no thread of gort uses any CPU.
+//!
+//! Invariants: (1) a processor in the idle list has an empty run queue. (2) If a processor is idle, and another
+//! has queued work or any has a timer, there is a sentinel, and it is armed or sleeps no longer than the
+//! earliest timer; whoever takes the role away re-establishes this ([`leave_sentinel`]).
+//!
+//! Lock order: the lists' lock is the outermost; under it only an inbox's.
+
+use super::pool::Watch;
+use super::proc::{MAX_PROCS, Proc, WOKEN_BACKLOG};
+use super::runtime::Runtime;
+use super::thread;
+use super::worker::{Parcel, Worker};
+use crate::primitive::atomic::Ordering;
+use crate::primitive::{FOREVER, now};
+use std::sync::MutexGuard;
+
+/// First and longest interval between two looks of an armed sentinel, ns.
+const LOOK_FIRST: i64 = 50_000;
+const LOOK_LONGEST: i64 = 400_000;
+/// A queue that moves slower than one pick in this many ns is worth stealing woken goroutines from.
+const COARSE: i64 = 4_000;
+/// So many looks in a row at empty queues, and the sentinel goes deep.
+const EMPTY_LOOKS: u32 = 4;
+/// A timer of a processor that somebody runs on is left to that one for this long, ns.
+const TIMER_GRACE: i64 = 30_000;
+
+/// Processors and workers with nothing to do. Guarded by the runtime's `idle` lock.
+pub(super) struct Lists {
+    pub(super) procs: Vec<&'static Proc>,
+    pub(super) workers: Vec<&'static Worker>,
+    pub(super) sentinel: Option<&'static Worker>,
+    /// The process exits: no processor is given out any more.
+    pub(super) closed: bool,
+}
+
+impl Lists {
+    pub(super) const fn new() -> Self {
+        Lists { procs: Vec::new(), workers: Vec::new(), sentinel: None, closed: false }
+    }
+
+    fn is_sentinel(&self, w: &Worker) -> bool {
+        self.sentinel.is_some_and(|s| std::ptr::eq(s, w))
+    }
+
+    /// Put a processor with an empty run queue into the list.
+    pub(super) fn put_proc(&mut self, rt: &Runtime, proc: &'static Proc) {
+        proc.idle.store(true, Ordering::Relaxed);
+        self.procs.push(proc);
+        rt.pool.add_idle();
+    }
+
+    /// Take a processor out of the list.
+    pub(super) fn take_proc(&mut self, rt: &Runtime) -> Option<&'static Proc> {
+        if self.closed {
+            return None;
+        }
+        let proc = self.procs.pop()?;
+        proc.idle.store(false, Ordering::Relaxed);
+        rt.pool.sub_idle();
+        Some(proc)
+    }
+
+    fn put_worker(&mut self, w: &'static Worker) {
+        w.in_idle_list.set(true);
+        self.workers.push(w);
+    }
+
+    /// Take this worker out of the list; its role, if it was the sentinel, is vacant then.
+    pub(super) fn remove_worker(&mut self, rt: &Runtime, w: &'static Worker) {
+        w.in_idle_list.set(false);
+        self.workers.retain(|x| !std::ptr::eq(*x, w));
+        if self.is_sentinel(w) {
+            self.sentinel = None;
+            rt.pool.set_watch(Watch::None);
+        }
+    }
+
+    /// Take a worker out of the list, the sentinel only if there is no other.
+    fn take_worker(&mut self, rt: &Runtime) -> Option<&'static Worker> {
+        let w = self.workers.iter().rev().find(|w| !self.is_sentinel(w)).or(self.workers.last())?;
+        let w = *w;
+        self.remove_worker(rt, w);
+        Some(w)
+    }
+}
+
+/// What a worker saw of the processors when it last looked.
+pub(super) struct Look {
+    at: i64,
+    seen: Vec<Seen>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Seen {
+    ticks: u32,
+    had_work: bool,
+}
+
+/// What there is to do.
+pub(super) enum Find {
+    /// Work that any worker may take, or timers that are due.
+    Work,
+    /// This processor's woken goroutines wait too long.
+    Stalled(&'static Proc),
+    /// Queues hold something, which is in good hands.
+    Busy,
+    /// Nothing is queued; the earliest timer is due then.
+    Nothing,
+}
+
+impl Look {
+    pub(super) const fn new() -> Self {
+        Look { at: 0, seen: Vec::new() }
+    }
+
+    /// Look at everything. Also the deadline of the earliest timer (with the grace for those in good hands).
+    pub(super) fn look(&mut self, rt: &Runtime, time: i64) -> (Find, i64) {
+        let elapsed = time - self.at;
+        // After a long pause the last look says nothing about speed: only a queue that stands still counts.
+        let few = if elapsed > 2 * LOOK_LONGEST { 0 } else { (elapsed / COARSE).max(0) as u32 };
+        self.at = time;
+        let mut find = if rt.injector.is_empty() { Find::Nothing } else { Find::Work };
+        let mut earliest = FOREVER;
+        for (i, proc) in rt.procs().enumerate() {
+            if self.seen.len() <= i {
+                self.seen.push(Seen::default());
+            }
+            let due = proc.timers.next();
+            if due != FOREVER {
+                let idle = proc.idle.load(Ordering::Relaxed);
+                let due = due.saturating_add(if idle { 0 } else { TIMER_GRACE });
+                earliest = earliest.min(due);
+                if due <= time {
+                    find = Find::Work;
+                }
+            }
+            let before = self.seen[i];
+            let seen = Seen { ticks: proc.ticks(), had_work: proc.has_work() };
+            self.seen[i] = seen;
+            if seen.had_work && !matches!(find, Find::Work | Find::Stalled(_)) {
+                let slow = before.had_work && seen.ticks.wrapping_sub(before.ticks) <= few;
+                find = if proc.has_fresh() {
+                    Find::Work
+                } else if slow {
+                    Find::Stalled(proc)
+                } else {
+                    Find::Busy
+                };
+            }
+        }
+        (find, earliest)
+    }
+}
+
+/// Wake a worker for new work, unless one searches already or no processor is idle.
+#[cold]
+pub(super) fn wake_worker(rt: &'static Runtime) {
+    if !rt.pool.claim_wake() {
+        return;
+    }
+    let mut lists = rt.lists();
+    match lists.take_proc(rt) {
+        None => {
+            // All became busy meanwhile: they will find the work themselves before they go idle.
+            rt.pool.stop_searching();
+        }
+        Some(proc) => give(rt, lists, Parcel { proc, task: None, searching: true }),
+    }
+}
+
+/// Hand a processor to an idle worker, or to a new one.
+pub(super) fn give(rt: &'static Runtime, mut lists: MutexGuard<'_, Lists>, parcel: Parcel) {
+    let worker = lists.take_worker(rt);
+    leave_sentinel(rt, lists);
+    match worker {
+        // SAFETY: just taken out of the idle list.
+        Some(w) => unsafe { w.deliver(parcel) },
+        None => thread::start(rt, Some(parcel), None),
+    }
+}
+
+/// See to it that the sentinel is armed, because something was queued that nobody is woken for.
+#[cold]
+pub(super) fn arm(rt: &'static Runtime) {
+    if rt.pool.claim_arming().is_some() {
+        send_sentinel(rt, rt.lists());
+    }
+}
+
+/// The watch is said to be armed: make it true.
+fn send_sentinel(rt: &'static Runtime, lists: MutexGuard<'_, Lists>) {
+    if let Some(sentinel) = lists.sentinel {
+        sentinel.poke();
+    } else if let Some(worker) = lists.workers.last() {
+        // It takes the role when it looks.
+        worker.poke();
+    } else if lists.procs.is_empty() {
+        rt.pool.set_watch(Watch::None);
+    } else {
+        drop(lists);
+        thread::start(rt, None, None);
+    }
+}
+
+/// To be called after workers were taken out of the lists: if the role is vacant and needed, pass it on.
+pub(super) fn leave_sentinel(rt: &'static Runtime, lists: MutexGuard<'_, Lists>) {
+    if lists.sentinel.is_some() || lists.procs.is_empty() {
+        return;
+    }
+    // `remove_worker` has said None (SeqCst) before these looks: a publisher whose work they miss reads None.
+    let needed = rt.procs().any(|p| p.has_work() || p.timers.next() != FOREVER);
+    if needed && rt.pool.claim_arming().is_some() {
+        send_sentinel(rt, lists);
+    }
+}
+
+/// Leave the processor, which has nothing to run, and sleep until there is one to hold again.
+pub(super) fn go_idle(rt: &'static Runtime, w: &'static Worker) {
+    let proc = w.held();
+    let mut lists = rt.lists();
+    if w.inbox_len.load(Ordering::Relaxed) != 0 {
+        return;
+    }
+    w.proc.set(None);
+    lists.put_proc(rt, proc);
+    lists.put_worker(w);
+    drop(lists);
+    if w.searching.replace(false) {
+        rt.pool.stop_searching();
+    }
+    // The last look: the second half of the pair in `pool`.
+    if rt.has_open_work() && rt.pool.claim_wake() {
+        let mut lists = rt.lists();
+        let again = if w.in_idle_list.get() { lists.take_proc(rt) } else { None };
+        if let Some(proc) = again {
+            lists.remove_worker(rt, w);
+            leave_sentinel(rt, lists);
+            w.proc.set(Some(proc));
+            w.searching.set(true);
+            return;
+        }
+        // All are busy, or a processor is on its way to us: the work will be seen.
+        rt.pool.stop_searching();
+    }
+    look_after(rt, proc);
+    wait_in_list(rt, w, rt.lists());
+}
+
+/// A processor was put into the idle list: whom to tell of what only the sentinel sees.
+fn look_after(rt: &'static Runtime, proc: &Proc) {
+    if proc.timers.next() != FOREVER || rt.procs().any(Proc::has_work) {
+        arm(rt);
+    }
+}
+
+/// Give up the processor without waiting for another: this worker's goroutine keeps the thread, or it ends.
+pub(super) fn hand_off(rt: &'static Runtime, w: &'static Worker) {
+    let Some(proc) = w.proc.take() else { return };
+    if w.searching.replace(false) {
+        rt.pool.stop_searching();
+    }
+    let mut lists = rt.lists();
+    if proc.has_work() || !rt.injector.is_empty() {
+        give(rt, lists, Parcel { proc, task: None, searching: false });
+        return;
+    }
+    lists.put_proc(rt, proc);
+    drop(lists);
+    if rt.has_open_work() {
+        wake_worker(rt);
+    }
+    look_after(rt, proc);
+}
+
+/// The calling worker holds no processor: wait until it does.
+pub(super) fn wait_for_proc(rt: &'static Runtime, w: &'static Worker) {
+    let mut lists = rt.lists();
+    if w.inbox_len.load(Ordering::Relaxed) != 0 {
+        // Ready goroutines that only this thread may run: to be found by a worker with a processor, who will
+        // hand it to this one.
+        rt.inject_inbox(w);
+    }
+    lists.put_worker(w);
+    wait_in_list(rt, w, lists);
+}
+
+fn wait_in_list(rt: &'static Runtime, w: &'static Worker, mut lists: MutexGuard<'_, Lists>) {
+    loop {
+        let vacant = lists.sentinel.is_none() && !lists.procs.is_empty() && !lists.closed;
+        if vacant && w.in_idle_list.get() {
+            lists.sentinel = Some(w);
+            rt.pool.set_watch(Watch::Armed);
+        }
+        let sentinel = lists.is_sentinel(w);
+        drop(lists);
+        if sentinel {
+            if watch(rt, w) {
+                return;
+            }
+        } else {
+            w.sleep(FOREVER);
+        }
+        if w.take_mail() {
+            return;
+        }
+        lists = rt.lists();
+    }
+}
+
+/// Keep watch; true: the worker holds a processor. False: there is mail, or the role is gone.
+fn watch(rt: &'static Runtime, w: &'static Worker) -> bool {
+    // SAFETY: `look` belongs to this thread, and nothing called below touches it.
+    let look = unsafe { &mut *w.look.get() };
+    let (mut interval, mut empty) = (LOOK_FIRST, 0);
+    loop {
+        let time = now();
+        let (find, earliest) = look.look(rt, time);
+        let state = rt.pool.load();
+        if state.idle() == 0 {
+            // Everybody is busy and looks after itself: no use for a sentinel.
+            let mut lists = rt.lists();
+            if lists.procs.is_empty() && lists.is_sentinel(w) {
+                lists.sentinel = None;
+                rt.pool.set_watch(Watch::None);
+            }
+            return false;
+        }
+        match find {
+            Find::Work => return take_up(rt, w, None),
+            Find::Stalled(proc) => return take_up(rt, w, Some(proc)),
+            Find::Busy => empty = 0,
+            Find::Nothing => empty += 1,
+        }
+        let all_idle = state.idle() == rt.limit.load(Ordering::Relaxed);
+        let mut deadline = earliest;
+        if state.watch() == Watch::Armed {
+            if empty >= EMPTY_LOOKS || (all_idle && empty > 0) {
+                // Say it, then look again: the loop's next turn. What is published after that look finds Deep.
+                rt.pool.set_watch(Watch::Deep);
+                continue;
+            }
+            deadline = deadline.min(time + interval);
+            interval = (2 * interval).min(LOOK_LONGEST);
+        } else if empty == 0 {
+            rt.pool.set_watch(Watch::Armed);
+            continue;
+        }
+        w.sleep(deadline);
+        if w.has_mail() {
+            return false;
+        }
+    }
+}
+
+/// The sentinel has found something to do: take a processor and go.
+fn take_up(rt: &'static Runtime, w: &'static Worker, victim: Option<&'static Proc>) -> bool {
+    let mut lists = rt.lists();
+    if !w.in_idle_list.get() {
+        // A processor is on its way to us.
+        drop(lists);
+        w.sleep(FOREVER);
+        return false;
+    }
+    let Some(proc) = lists.take_proc(rt) else {
+        // All are busy now: no use for a sentinel. Whoever goes idle next takes the role.
+        lists.sentinel = None;
+        rt.pool.set_watch(Watch::None);
+        return false;
+    };
+    lists.remove_worker(rt, w);
+    leave_sentinel(rt, lists);
+    w.proc.set(Some(proc));
+    w.victim.set(victim);
+    w.searching.set(true);
+    rt.pool.add_searching();
+    true
+}
+
+/// Told by the owner of `proc`, after it published a goroutine there while some processor is idle.
+#[cold]
+pub(super) fn tell(rt: &'static Runtime, proc: &Proc) {
+    let state = rt.pool.load();
+    if state.wants_worker() && (proc.has_fresh() || proc.woken_len() >= WOKEN_BACKLOG) {
+        wake_worker(rt);
+    }
+    if state.wants_arming() {
+        arm(rt);
+    }
+}
+
+const _: () = assert!(MAX_PROCS < 0x8000, "the pool's fields are 16 bits");

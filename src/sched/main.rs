@@ -1,0 +1,93 @@
+//! `gort_main`: a C function as the main goroutine.
+//!
+//! The one thing to know: the calling thread only waits; the main goroutine runs on the workers like any other,
+//! on a stack of 8 MiB. Its end does not wait for other goroutines.
+
+use super::goroutine::{AtEnd, Body, MAIN};
+use super::runtime::Runtime;
+use super::{Spawn, current_goroutine, rt, spawn};
+use crate::coroutine::Class;
+use crate::fatal::fatal;
+use crate::primitive::atomic::{AtomicBool, AtomicU32, Ordering};
+use crate::primitive::{FOREVER, futex_wait, futex_wake};
+use std::ffi::c_void;
+
+/// What a thread's usual stack is.
+const STACK: usize = 8 << 20;
+
+static RUNNING: AtomicBool = AtomicBool::new(false);
+
+/// What the waiting thread and the main goroutine share; on the thread's stack.
+struct Main {
+    body: unsafe extern "C" fn(*mut c_void) -> i32,
+    arg: *mut c_void,
+    result: i32,
+    /// The function returned (and did not call `gort_exit`).
+    returned: bool,
+    /// Futex: 1 when `result` is there.
+    done: AtomicU32,
+}
+
+/// Run `body(arg)` as the main goroutine and return what it returns. Blocks the calling thread.
+pub(crate) fn main(body: unsafe extern "C" fn(*mut c_void) -> i32, arg: *mut c_void) -> i32 {
+    if !current_goroutine().is_null() {
+        fatal(format_args!("gort_main: called from a goroutine"));
+    }
+    if RUNNING.swap(true, Ordering::AcqRel) {
+        fatal(format_args!("gort_main: another main goroutine is running"));
+    }
+    let mut main = Main { body, arg, result: 0, returned: false, done: AtomicU32::new(0) };
+    let shared = (&raw mut main).cast::<c_void>();
+    let spawned = spawn(Spawn {
+        body: run as Body,
+        arg: shared,
+        class: Class::for_size(STACK),
+        flags: MAIN,
+        extra: None,
+        at_end: Some(AtEnd { call: ended, arg: shared }),
+    });
+    if spawned.is_err() {
+        fatal(format_args!("gort_main: no memory for the main goroutine"));
+    }
+    // Acquire pairs with the Release in `ended`.
+    while main.done.load(Ordering::Acquire) == 0 {
+        futex_wait(&main.done, 0, FOREVER);
+    }
+    RUNNING.store(false, Ordering::Release);
+    // SAFETY: written by the main goroutine before `done`; read through the pointer it was shared by.
+    unsafe { (*shared.cast::<Main>()).result }
+}
+
+unsafe extern "C" fn run(shared: *mut c_void) {
+    let main = shared.cast::<Main>();
+    // SAFETY: the waiting thread keeps it in place until `done`, and reads it only then.
+    unsafe {
+        (*main).result = ((*main).body)((*main).arg);
+        (*main).returned = true;
+    }
+}
+
+/// # Safety
+/// `shared` is the `Main` of this goroutine, which has just ended.
+unsafe fn ended(shared: *mut c_void) {
+    let main = shared.cast::<Main>();
+    // SAFETY: as in `run`; after the store the thread may return, so only the address is used.
+    unsafe {
+        if (*main).returned {
+            let done = &raw const (*main).done;
+            (*done).store(1, Ordering::Release);
+            futex_wake(done, 1);
+        } else {
+            // `gort_exit`: the others go on, and the thread that called `gort_main` waits for ever.
+            rt().main_exited.store(true, Ordering::SeqCst);
+        }
+    }
+}
+
+/// A goroutine has ended after the main goroutine called `gort_exit`: was it the last?
+#[cold]
+pub(super) fn check_exited(rt: &Runtime) {
+    if rt.num_goroutines() == 0 {
+        fatal(format_args!("no goroutines (main called gort_exit) - deadlock!"));
+    }
+}

@@ -1,0 +1,243 @@
+//! What runs next: the scheduler's central decision.
+//!
+//! The one thing to know: [`next_task`] is the only place where a worker gets a goroutine from, and it never
+//! returns without one. In order: what came with the processor; a fairness tick; the own run queue; the global
+//! queue; other processors' fresh goroutines; sleep.
+
+use super::goroutine::Task;
+use super::idle;
+use super::proc::{FAIRNESS, NEXT_STREAK, Proc};
+use super::runtime::Runtime;
+use super::worker::Worker;
+use super::{pin, thread};
+use crate::coroutine;
+use crate::primitive::atomic::Ordering;
+use crate::primitive::{FOREVER, now, relax};
+
+/// How many times a searching worker looks round, and how long it waits in between, in spins: about 15 us in
+/// all, a few times what being woken costs.
+const ROUNDS: u32 = 12;
+const SPINS: u32 = 50;
+/// Timers are looked at when so many ticks of the CPU's counter (about 10 us) have gone by.
+const TIMER_TICKS: u64 = 25_000;
+/// So many hot stacks a processor keeps while it is idle.
+const IDLE_STACKS: usize = 8;
+
+/// The next goroutine for `w` to run. Sleeps while there is none.
+pub(super) fn next_task(rt: &'static Runtime, w: &'static Worker) -> Task {
+    loop {
+        if !w.locked.get().is_null() {
+            pin::wait_for_locked(rt, w);
+        }
+        if let Some(task) = w.first.take() {
+            stop_searching(rt, w);
+            return task;
+        }
+        let proc = w.held();
+        if proc.id >= rt.limit.load(Ordering::Relaxed) {
+            step_back(rt, w, proc);
+            continue;
+        }
+        if let Some(task) = pick(rt, w, proc) {
+            stop_searching(rt, w);
+            return task;
+        }
+        if let Some(task) = search(rt, w, proc) {
+            stop_searching(rt, w);
+            return task;
+        }
+        // SAFETY: this worker holds `proc`.
+        let local = unsafe { proc.local() };
+        let keep = if rt.stackless.any() { 0 } else { IDLE_STACKS };
+        coroutine::release_batch(&mut local.stacks, keep);
+        rt.stackless.retry(rt);
+        idle::go_idle(rt, w);
+    }
+}
+
+/// From what belongs to the processor, and at fairness ticks from the global queue.
+#[inline]
+fn pick(rt: &'static Runtime, w: &'static Worker, proc: &'static Proc) -> Option<Task> {
+    // SAFETY: this worker holds `proc`.
+    let local = unsafe { proc.local() };
+    local.tick = local.tick.wrapping_add(1);
+    proc.count_tick(local.tick);
+    if proc.timers.next() != FOREVER {
+        let cycles = cycles();
+        if cycles.wrapping_sub(local.last_look) > TIMER_TICKS {
+            local.last_look = cycles;
+            run_timers(proc, now());
+        }
+    }
+    if w.inbox_len.load(Ordering::Relaxed) != 0
+        && let Some(task) = pin::take_inbox(w)
+    {
+        return Some(task);
+    }
+    if local.tick % FAIRNESS == 0 {
+        let old = inject_one(rt).or_else(|| proc.take_oldest_fresh());
+        if old.is_some() {
+            return old;
+        }
+    }
+    // SAFETY: this worker holds `proc`.
+    unsafe {
+        if local.prefer_fresh {
+            local.prefer_fresh = false;
+            if let Some(task) = proc.pop_fresh() {
+                return Some(task);
+            }
+        }
+        if let Some(task) = proc.pop_next() {
+            if local.next_streak < NEXT_STREAK {
+                local.next_streak += 1;
+                return Some(task);
+            }
+            // Two that wake each other have had their share.
+            proc.push(task);
+        }
+        local.next_streak = 0;
+        proc.pop_woken().or_else(|| proc.pop_fresh())
+    }
+    .or_else(|| inject_one(rt))
+}
+
+fn inject_one(rt: &Runtime) -> Option<Task> {
+    if rt.injector.is_empty() {
+        return None;
+    }
+    loop {
+        match rt.injector.steal() {
+            crossbeam_deque::Steal::Success(task) => return Some(task),
+            crossbeam_deque::Steal::Empty => return None,
+            crossbeam_deque::Steal::Retry => relax(),
+        }
+    }
+}
+
+/// Fire what is due on `proc`'s heap; what it wakes goes to the calling worker's processor.
+fn run_timers(proc: &Proc, time: i64) -> bool {
+    // SAFETY: called on the scheduler's stack with no lock held, as firing demands.
+    proc.timers.next() <= time && unsafe { proc.timers.run_expired(time) } > 0
+}
+
+/// Look for work elsewhere for some microseconds.
+fn search(rt: &'static Runtime, w: &'static Worker, proc: &'static Proc) -> Option<Task> {
+    let made = rt.procs_made();
+    if let Some(victim) = w.victim.take()
+        && let Some(task) = victim.steal_woken()
+    {
+        return Some(task);
+    }
+    if !w.searching.get() {
+        if !rt.pool.try_search(rt.limit.load(Ordering::Relaxed)) {
+            return None;
+        }
+        w.searching.set(true);
+    }
+    // SAFETY: `look` belongs to this thread, and nothing called below touches it.
+    let look = unsafe { &mut *w.look.get() };
+    let rounds = if made == 1 { 1 } else { ROUNDS };
+    look.look(rt, now());
+    for round in 0..rounds {
+        if let Some(task) = inject_one(rt) {
+            return Some(task);
+        }
+        let start = w.random() as usize % made;
+        let mut due = false;
+        for i in 0..made {
+            let other = rt.proc((start + i) % made);
+            due |= other.timers.next() != FOREVER;
+            if std::ptr::eq(other, proc) {
+                continue;
+            }
+            // SAFETY: this worker holds `proc`.
+            if let Some(task) = unsafe { other.steal_fresh(proc) } {
+                return Some(task);
+            }
+        }
+        if due {
+            let time = now();
+            let mut fired = false;
+            for other in rt.procs() {
+                fired |= run_timers(other, time);
+            }
+            // SAFETY: this worker holds `proc`.
+            if fired && let Some(task) = unsafe { proc.pop_next().or_else(|| proc.pop_woken()) } {
+                return Some(task);
+            }
+        }
+        if round + 1 < rounds {
+            for _ in 0..SPINS {
+                relax();
+            }
+        }
+        if w.inbox_len.load(Ordering::Relaxed) != 0 {
+            return pin::take_inbox(w);
+        }
+    }
+    match look.look(rt, now()).0 {
+        idle::Find::Stalled(victim) => victim.steal_woken(),
+        _ => None,
+    }
+}
+
+/// The worker has found something: it counts as searching no more, and if it was the last to search, it looks
+/// for more and wakes the next.
+#[inline]
+fn stop_searching(rt: &'static Runtime, w: &'static Worker) {
+    if w.searching.get() {
+        w.searching.set(false);
+        if rt.pool.stop_searching() && rt.has_open_work() {
+            idle::wake_worker(rt);
+        }
+    }
+}
+
+/// The processor is beyond the limit: leave its goroutines to the others, and find another processor.
+#[cold]
+fn step_back(rt: &'static Runtime, w: &'static Worker, proc: &'static Proc) {
+    if rt.exiting.load(Ordering::Relaxed) {
+        thread::stop_here(rt);
+    }
+    // SAFETY: this worker holds `proc`.
+    unsafe {
+        while let Some(task) =
+            proc.pop_next().or_else(|| proc.pop_woken()).or_else(|| proc.take_oldest_fresh())
+        {
+            rt.injector.push(task);
+        }
+        coroutine::release_batch(&mut proc.local().stacks, 0);
+        proc.local().records.flush(0);
+    }
+    let lists = rt.lists();
+    if proc.id < rt.limit.load(Ordering::Relaxed) {
+        // The limit was raised again meanwhile.
+        return;
+    }
+    w.proc.set(None);
+    rt.retire(proc);
+    drop(lists);
+    if w.searching.replace(false) {
+        rt.pool.stop_searching();
+    }
+    crate::primitive::atomic::fence(Ordering::SeqCst);
+    idle::wake_worker(rt);
+    idle::arm(rt);
+    idle::wait_for_proc(rt, w);
+}
+
+/// The CPU's own counter: monotonic enough to tell whether about 10 us have gone by.
+#[inline]
+fn cycles() -> u64 {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: every x86-64 CPU has the instruction, and Linux lets user space run it.
+    unsafe {
+        std::arch::x86_64::_rdtsc()
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        // Nanoseconds, scaled to what TIMER_TICKS expects.
+        (now() as u64).wrapping_mul(5) / 2
+    }
+}

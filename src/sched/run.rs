@@ -1,0 +1,216 @@
+//! Running one goroutine for a while: the switch to it, and what is done for it when it has left.
+//!
+//! The one thing to know: everything that lets somebody else have the goroutine (its timer, the locks that make
+//! its waiter reachable, the run queue) happens here, on the scheduler's stack, when its registers are saved.
+
+use super::goroutine::{Extra, Fresh, Goroutine, Kind, PINNED, State, Task};
+use super::idle;
+use super::proc::Proc;
+use super::reason::WaitReason;
+use super::runtime::Runtime;
+use super::worker::{Left, Worker};
+use super::{current, pin, thread};
+use crate::coroutine::{self, Coroutine, NoStack, Stack};
+use crate::fatal::fatal;
+use crate::primitive::atomic::{Ordering, fence};
+use std::ptr::{NonNull, null_mut};
+
+/// Free stacks a processor keeps, and how many go to or come from the pool at once.
+const STACKS_KEPT: usize = 64;
+const STACKS_BATCH: usize = 16;
+
+/// Run `task` until it parks, yields or ends.
+#[inline]
+pub(super) fn run(rt: &'static Runtime, w: &'static Worker, task: Task) {
+    let proc = w.held();
+    let g = match task.kind() {
+        Kind::Bound(g) => g,
+        Kind::Fresh(fresh) => match bind(rt, w, proc, fresh) {
+            Some(g) => g,
+            None => return,
+        },
+    };
+    // SAFETY: whoever takes a task out of a run queue is alone with its goroutine until it leaves.
+    unsafe {
+        if !(*g).pin.is_null() && !std::ptr::eq((*g).pin, w) {
+            pin::pass_on(rt, w, g);
+            return;
+        }
+        (*g).set_state(State::Running, WaitReason::None);
+        w.goroutine.set(g);
+        Coroutine::resume(&raw mut (*g).coroutine);
+        w.goroutine.set(null_mut());
+    }
+    match w.left.get() {
+        Left::Parked { timer, release, arg } => {
+            if !timer.is_null() {
+                arm_timer(rt, proc, timer);
+            }
+            // SAFETY: `park`'s caller promised that it may be called once, here. From here on somebody else
+            // may run `g`.
+            unsafe { release(arg) };
+        }
+        Left::Yielded => {
+            // SAFETY: as above: the goroutine has left and is ours to queue; this worker holds `proc`.
+            unsafe {
+                (*g).set_state(State::Runnable, WaitReason::None);
+                proc.push(Task::bound(NonNull::new_unchecked(g)));
+                proc.local().prefer_fresh = true;
+            }
+        }
+        Left::Ended => end(rt, w, proc, g),
+    }
+}
+
+fn arm_timer(rt: &'static Runtime, proc: &Proc, timer: *mut super::timer::TimerNode) {
+    // SAFETY: the node belongs to a goroutine that has just parked and that nobody else can reach yet; it
+    // stays in place until it has been cancelled or has fired.
+    let earliest = unsafe { proc.timers.insert(timer) };
+    if earliest {
+        // The first half of the pair in `pool`: the timer is published, then read who keeps watch.
+        fence(Ordering::SeqCst);
+        if rt.pool.load().wants_arming() {
+            idle::arm(rt);
+        }
+    }
+}
+
+/// Give a goroutine that is to run for the first time its stack. `None`: there is none; it waits for one.
+#[inline]
+fn bind(rt: &'static Runtime, w: &'static Worker, proc: &Proc, fresh: *mut Fresh) -> Option<*mut Goroutine> {
+    // SAFETY: the record is ours, and this worker holds `proc`.
+    let (class, local) = unsafe { ((*fresh).class, proc.local()) };
+    let stack = if class == rt.class { local.stacks.pop() } else { None };
+    let (stack, fresh) = match stack {
+        Some(stack) => (stack, fresh),
+        None => new_stack(rt, proc, fresh)?,
+    };
+    // SAFETY: the stack was just taken and is bound to nobody; the record is ours and goes back when moved.
+    unsafe {
+        let g = Goroutine::bind(fresh, stack, super::entry);
+        local.records.give(NonNull::new_unchecked(fresh));
+        if (*g).flags & PINNED != 0 {
+            (*g).pin = std::ptr::from_ref(w).cast_mut();
+            w.pinned.set(w.pinned.get() + 1);
+        }
+        Some(g)
+    }
+}
+
+#[cold]
+fn new_stack(rt: &'static Runtime, proc: &Proc, fresh: *mut Fresh) -> Option<(Stack, *mut Fresh)> {
+    // SAFETY: the record is ours, and this worker holds `proc`.
+    let (class, stacks) = unsafe { ((*fresh).class, &mut proc.local().stacks) };
+    if class == rt.class {
+        if coroutine::acquire_batch(class, stacks, STACKS_BATCH).is_ok()
+            && let Some(stack) = stacks.pop()
+        {
+            // There may be more where this one came from.
+            rt.stackless.retry(rt);
+            return Some((stack, fresh));
+        }
+    } else if let Ok(stack) = coroutine::acquire(class) {
+        return Some((stack, fresh));
+    }
+    // SAFETY: as above.
+    let task = unsafe { Task::fresh(NonNull::new_unchecked(fresh)) };
+    rt.stackless.add(task);
+    // Free what the idle processors keep, and look again: a stack may have come free before we were listed.
+    {
+        let lists = rt.lists();
+        for idle in &lists.procs {
+            // SAFETY: nobody holds a processor that is in the list, and the list is locked.
+            coroutine::release_batch(unsafe { &mut idle.local().stacks }, 0);
+        }
+    }
+    match coroutine::acquire(class) {
+        Ok(stack) => match rt.stackless.take_of(class) {
+            Some(fresh) => Some((stack, fresh)),
+            None => {
+                coroutine::release(stack);
+                None
+            }
+        },
+        Err(why) => {
+            give_up(rt, why, class.size());
+            None
+        }
+    }
+}
+
+/// No stack: is there anybody whose end could free one?
+fn give_up(rt: &'static Runtime, why: NoStack, size: usize) {
+    let others_idle = rt.pool.load().idle() + 1 >= rt.limit.load(Ordering::Relaxed);
+    if others_idle && rt.stackless.len() >= rt.num_goroutines() {
+        let hint = match why {
+            NoStack::Budget => "raise vm.max_map_count",
+            NoStack::NoMemory => "lower stack_size or raise the address space limit",
+        };
+        fatal(format_args!(
+            "out of goroutine stacks\n\n{} goroutines wait for a stack of {size} bytes and none is in use; {hint}",
+            rt.stackless.len()
+        ));
+    }
+}
+
+/// The goroutine has ended: free what it had.
+#[inline]
+fn end(rt: &'static Runtime, w: &'static Worker, proc: &'static Proc, g: *mut Goroutine) {
+    // SAFETY: it has left its stack for good, and nobody else refers to it.
+    let (stack, extra, flags, locked) = unsafe {
+        (*g).set_state(State::Dead, WaitReason::None);
+        let extra: Option<Box<Extra>> = (*g).extra.take();
+        ((*g).stack, extra, (*g).flags, (*g).lock_depth != 0)
+    };
+    drop(extra);
+    if flags & PINNED != 0 {
+        w.pinned.set(w.pinned.get() - 1);
+    }
+    // SAFETY: this worker holds `proc`.
+    let stacks = unsafe { &mut proc.local().stacks };
+    if stack.class() != rt.class {
+        coroutine::release(stack);
+    } else {
+        if stacks.len() >= STACKS_KEPT {
+            coroutine::release_batch(stacks, STACKS_KEPT - STACKS_BATCH);
+        }
+        stacks.push(stack);
+    }
+    if rt.stackless.any() {
+        coroutine::release_batch(stacks, 0);
+        rt.stackless.retry(rt);
+    }
+    // Release pairs with the Acquire in `num_goroutines`. Plain store: only the owner counts here.
+    proc.ended.store(proc.ended.load(Ordering::Relaxed) + 1, Ordering::Release);
+    if rt.main_exited.load(Ordering::Relaxed) {
+        super::main::check_exited(rt);
+    }
+    if locked && flags & PINNED == 0 {
+        // As Go: who ends while it has the thread to itself may have left it in any state, so it goes too.
+        w.locked.set(null_mut());
+        thread::end(rt, w);
+    }
+}
+
+/// The first frame of every goroutine.
+///
+/// # Safety
+/// Called once by the first switch to the goroutine `g`, on its stack.
+pub(super) unsafe extern "C" fn entry(g: *mut ()) -> ! {
+    let g = g.cast::<Goroutine>();
+    // SAFETY: the record stays in place while the goroutine runs; `body` and `arg` are its spawner's.
+    unsafe { ((*g).body)((*g).arg) };
+    super::exit()
+}
+
+/// The loop of a worker. Returns when the worker's thread is not to be used any more.
+pub(super) fn work(rt: &'static Runtime, w: &'static Worker) {
+    current::set_worker(std::ptr::from_ref(w).cast_mut());
+    if w.locked.get().is_null() && !w.take_mail() {
+        idle::wait_for_proc(rt, w);
+    }
+    while !w.ended.get() {
+        let task = super::pick::next_task(rt, w);
+        run(rt, w, task);
+    }
+}

@@ -1,0 +1,99 @@
+//! The go statement.
+//!
+//! The one thing to know: spawning makes a record of one cache line and queues it; the stack comes when it
+//! first runs.
+
+use super::fresh::FreshList;
+use super::goroutine::{AtEnd, Body, Extra, Fresh, Task};
+use super::runtime::{Runtime, rt};
+use super::{current, idle};
+use crate::coroutine::Class;
+use crate::primitive::atomic::Ordering;
+use std::ffi::c_void;
+use std::ops::Range;
+use std::ptr::NonNull;
+
+/// A goroutine to be.
+pub(crate) struct Spawn {
+    pub(crate) body: Body,
+    pub(crate) arg: *mut c_void,
+    /// `None`: the runtime's default.
+    pub(crate) class: Option<Class>,
+    pub(crate) flags: u8,
+    pub(crate) extra: Option<Box<Extra>>,
+    pub(crate) at_end: Option<AtEnd>,
+}
+
+/// There was no memory for the goroutine's record; nothing has changed.
+pub(crate) struct NoMemory;
+
+/// So many numbers a processor takes at once.
+const IDS: u64 = 64;
+
+/// Start a goroutine.
+#[inline]
+pub(crate) fn spawn(spawn: Spawn) -> Result<(), NoMemory> {
+    let rt = rt();
+    let w = current::worker();
+    // SAFETY: null, or the calling thread's own worker.
+    let proc = if w.is_null() { None } else { unsafe { (*w).proc.get() } };
+    let Some(proc) = proc else {
+        return spawn_outside(rt, spawn);
+    };
+    // SAFETY: this worker holds `proc`.
+    let local = unsafe { proc.local() };
+    let task = write(rt, spawn, &mut local.records, &mut local.ids)?;
+    // Plain store: only the owner counts here. Release pairs with the Acquire in `num_goroutines`.
+    proc.spawned.store(proc.spawned.load(Ordering::Relaxed) + 1, Ordering::Release);
+    // SAFETY: as above.
+    let queued = unsafe { proc.push_next(task) }.is_some();
+    if rt.pool.load().wants_telling(queued) {
+        idle::tell(rt, proc);
+    }
+    Ok(())
+}
+
+#[cold]
+fn spawn_outside(rt: &'static Runtime, spawn: Spawn) -> Result<(), NoMemory> {
+    let task = {
+        let mut outside = rt.outside.lock().unwrap_or_else(|e| e.into_inner());
+        let outside = &mut *outside;
+        write(rt, spawn, &mut outside.records, &mut outside.ids)?
+    };
+    rt.outside_spawned.fetch_add(1, Ordering::Release);
+    rt.inject(task);
+    Ok(())
+}
+
+/// Make the record.
+#[inline]
+fn write(
+    rt: &Runtime,
+    spawn: Spawn,
+    records: &mut FreshList,
+    ids: &mut Range<u64>,
+) -> Result<Task, NoMemory> {
+    let record: NonNull<Fresh> = records.take().ok_or(NoMemory)?;
+    let id = match ids.next() {
+        Some(id) => id,
+        None => {
+            *ids = rt.take_ids(IDS);
+            let first = ids.start;
+            ids.start += 1;
+            first
+        }
+    };
+    // SAFETY: `take` gives raw memory for one record.
+    unsafe {
+        record.write(Fresh {
+            body: spawn.body,
+            arg: spawn.arg,
+            id,
+            extra: spawn.extra,
+            at_end: spawn.at_end,
+            class: spawn.class.unwrap_or(rt.class),
+            flags: spawn.flags,
+        });
+    }
+    Ok(Task::fresh(record))
+}

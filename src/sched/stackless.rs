@@ -1,0 +1,80 @@
+//! Goroutines that are to run for the first time while no stack can be had.
+//!
+//! The one thing to know: they wait here until a stack comes free, so spawning never fails for want of one.
+//! Whoever frees a stack while somebody waits gives it to the pool at once and queues one that waits:
+//!
+//! ```text
+//!     waiter                              who frees a stack
+//!     count += 1           (SeqCst)       give the stack to the pool   (its lock)
+//!     try the pool again   (its lock)     read count                   (SeqCst)
+//! ```
+
+use super::goroutine::{Fresh, Kind, Task};
+use super::runtime::Runtime;
+use crate::coroutine::Class;
+use crate::primitive::atomic::{AtomicUsize, Ordering, fence};
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard};
+
+pub(super) struct Stackless {
+    waiting: Mutex<VecDeque<Task>>,
+    count: AtomicUsize,
+}
+
+impl Stackless {
+    pub(super) const fn new() -> Self {
+        Stackless { waiting: Mutex::new(VecDeque::new()), count: AtomicUsize::new(0) }
+    }
+
+    /// `task` found no stack. The caller then tries the pool once more.
+    pub(super) fn add(&self, task: Task) {
+        let mut waiting = self.waiting();
+        waiting.push_back(task);
+        self.count.store(waiting.len(), Ordering::SeqCst);
+        drop(waiting);
+        fence(Ordering::SeqCst);
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, VecDeque<Task>> {
+        self.waiting.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.count.load(Ordering::SeqCst)
+    }
+
+    /// Does anybody wait? To be asked after a stack was given to the pool.
+    #[inline]
+    pub(super) fn any(&self) -> bool {
+        self.len() != 0
+    }
+
+    /// The one that waits longest for a stack of `class`.
+    pub(super) fn take_of(&self, class: Class) -> Option<*mut Fresh> {
+        let mut waiting = self.waiting();
+        let i = waiting.iter().position(|t| matches!(t.kind(), Kind::Fresh(f)
+            // SAFETY: a task that waits here is nobody else's, and its record is live.
+            if unsafe { (*f).class } == class))?;
+        let task = waiting.remove(i);
+        self.count.store(waiting.len(), Ordering::SeqCst);
+        match task?.kind() {
+            Kind::Fresh(fresh) => Some(fresh),
+            Kind::Bound(_) => None,
+        }
+    }
+
+    /// Stacks were given to the pool: queue the goroutine that waits longest. When it has found a stack, it
+    /// lets the next one try.
+    #[inline]
+    pub(super) fn retry(&self, rt: &'static Runtime) {
+        if self.any() {
+            let mut waiting = self.waiting();
+            let task = waiting.pop_front();
+            self.count.store(waiting.len(), Ordering::SeqCst);
+            drop(waiting);
+            if let Some(task) = task {
+                rt.inject(task);
+            }
+        }
+    }
+}

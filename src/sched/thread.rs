@@ -1,0 +1,139 @@
+//! The threads that workers are: starting, ending, stopping at exit.
+//!
+//! The one thing to know: a worker's thread blocks all signals that are not the result of its own instructions,
+//! so that a host's signals go to the host's threads, and has a stack of its own for the handler that reports
+//! stack overflow.
+
+use super::goroutine::Goroutine;
+use super::idle;
+use super::runtime::{Runtime, rt, started};
+use super::worker::{Parcel, Worker};
+use super::{current, run};
+use crate::coroutine::AltStack;
+use crate::fatal::fatal;
+use crate::primitive::atomic::Ordering;
+use crate::primitive::{futex_wait, now};
+use std::ffi::c_void;
+use std::ptr::null_mut;
+
+/// For the scheduler's own calls: they are shallow.
+const STACK: usize = 256 * 1024;
+/// How long the process's exit waits for goroutines that do not reach the scheduler, ns.
+const EXIT_PATIENCE: i64 = 20_000_000;
+
+/// Start a worker: with a processor in its mail; or locked to a goroutine and waiting for it; or idle.
+#[cold]
+pub(super) fn start(rt: &'static Runtime, parcel: Option<Parcel>, locked: Option<*mut Goroutine>) {
+    let number = rt.threads.fetch_add(1, Ordering::Relaxed) + 1;
+    if number > rt.max_threads {
+        fatal(format_args!("thread exhaustion\n\nthe limit is {} threads (gort_options_t.max_threads)", rt.max_threads));
+    }
+    let w: &'static Worker = Box::leak(Box::new(Worker::new(number)));
+    if let Some(parcel) = parcel {
+        // SAFETY: the worker is new; nobody else knows it.
+        unsafe { w.deliver(parcel) };
+    }
+    if let Some(g) = locked {
+        w.locked.set(g);
+        // SAFETY: the caller is alone with `g`, which has left its worker and is in no queue yet.
+        unsafe { (*g).pin = std::ptr::from_ref(w).cast_mut() };
+    }
+    if let Err(error) = spawn_thread(w) {
+        fatal(format_args!("cannot start a worker thread: {}", std::io::Error::from_raw_os_error(error)));
+    }
+}
+
+fn spawn_thread(w: &'static Worker) -> Result<(), i32> {
+    // SAFETY: all structures are initialised before they are used and live until the end of the block; the
+    // signal mask of the calling thread is put back.
+    unsafe {
+        let mut attr = std::mem::zeroed::<libc::pthread_attr_t>();
+        if libc::pthread_attr_init(&mut attr) != 0 {
+            return Err(libc::ENOMEM);
+        }
+        libc::pthread_attr_setstacksize(&mut attr, STACK);
+        libc::pthread_attr_setdetachstate(&mut attr, libc::PTHREAD_CREATE_DETACHED);
+        let mut all = std::mem::zeroed::<libc::sigset_t>();
+        let mut old = std::mem::zeroed::<libc::sigset_t>();
+        libc::sigfillset(&mut all);
+        for signal in [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGABRT, libc::SIGPROF] {
+            libc::sigdelset(&mut all, signal);
+        }
+        libc::pthread_sigmask(libc::SIG_BLOCK, &all, &mut old);
+        let mut thread = std::mem::zeroed::<libc::pthread_t>();
+        let mut error;
+        let mut tries = 0;
+        loop {
+            error = libc::pthread_create(&mut thread, &attr, body, std::ptr::from_ref(w).cast_mut().cast());
+            // The kernel may be short of what a thread needs for a moment (as Go does).
+            if error != libc::EAGAIN || tries == 20 {
+                break;
+            }
+            tries += 1;
+            libc::usleep(1000 * tries);
+        }
+        libc::pthread_sigmask(libc::SIG_SETMASK, &old, null_mut());
+        libc::pthread_attr_destroy(&mut attr);
+        if error == 0 { Ok(()) } else { Err(error) }
+    }
+}
+
+extern "C" fn body(w: *mut c_void) -> *mut c_void {
+    // SAFETY: `start` leaked it for this thread.
+    let w: &'static Worker = unsafe { &*w.cast::<Worker>() };
+    // SAFETY: a name of less than 16 bytes; a timer slack of 1 ns, since sleeping must be precise.
+    unsafe {
+        libc::prctl(libc::PR_SET_NAME, c"gort-worker".as_ptr());
+        libc::prctl(libc::PR_SET_TIMERSLACK, 1usize);
+    }
+    let stack = AltStack::new();
+    run::work(rt(), w);
+    drop(stack);
+    current::set_worker(null_mut());
+    // SAFETY: it is in no list, no goroutine is pinned to it, and this thread was the last to know it.
+    drop(unsafe { Box::from_raw(std::ptr::from_ref(w).cast_mut()) });
+    null_mut()
+}
+
+/// The calling worker's thread is not to be used again: its loop returns after this.
+pub(super) fn end(rt: &'static Runtime, w: &'static Worker) {
+    idle::hand_off(rt, w);
+    w.ended.set(true);
+    rt.threads.fetch_sub(1, Ordering::Relaxed);
+}
+
+/// At `exit`, before static destructors run: no goroutine is to run on. Those that compute without reaching
+/// the scheduler are given a moment and then left alone.
+pub(super) fn stop_at_exit() {
+    // SAFETY: `stop_all` is a plain function for the whole life of the process.
+    unsafe { libc::atexit(stop_all) };
+}
+
+extern "C" fn stop_all() {
+    let Some(rt) = started() else { return };
+    let mut lists = rt.lists();
+    rt.exiting.store(true, Ordering::Relaxed);
+    let procs = rt.limit.swap(0, Ordering::SeqCst) as usize;
+    // Idle processors stay in the list with their workers asleep; nobody is given one again.
+    lists.closed = true;
+    let idle = lists.procs.len();
+    drop(lists);
+    let me = current::worker();
+    // SAFETY: the calling thread's own worker.
+    let mine = usize::from(!me.is_null() && unsafe { (*me).proc.get().is_some() });
+    let give_up = now() + EXIT_PATIENCE;
+    while rt.stopped.load(Ordering::Acquire) as usize + idle + mine < procs && now() < give_up {
+        futex_wait(&rt.stopped, rt.stopped.load(Ordering::Relaxed), now() + 1_000_000);
+    }
+}
+
+/// The process exits: this worker runs nothing more.
+pub(super) fn stop_here(rt: &'static Runtime) -> ! {
+    rt.stopped.fetch_add(1, Ordering::Release);
+    crate::primitive::futex_wake(&rt.stopped, i32::MAX);
+    loop {
+        // SAFETY: waits for a signal that does nothing; the thread ends with the process.
+        unsafe { libc::pause() };
+    }
+}
+

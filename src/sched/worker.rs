@@ -1,0 +1,166 @@
+//! A worker: an OS thread that runs goroutines while it holds a processor.
+//!
+//! The one thing to know: a worker's loop is pick, switch to the goroutine, and when the goroutine has left
+//! (parked, yielded or ended), finish *for* it what it could not do itself while its registers were in use:
+//! arm its timer, release the locks that make its waiter reachable, put it back in the queue, free its stack.
+//!
+//! | a worker is | holds a processor | in the idle list | left by |
+//! |---|---|---|---|
+//! | running or picking | yes | no | finding nothing |
+//! | searching | yes | no | finding work, or giving up |
+//! | idle (one of them: the sentinel) | no | yes | a processor in its mail, or its own find |
+//! | locked, waiting for its goroutine | no | no | a processor and the goroutine in its mail |
+//!
+//! Mail: whoever hands a processor to a worker has first taken the worker out of the idle list (or found it
+//! locked), so there is one sender at a time; it writes the [`Parcel`], then sets `PROC` in `mail` (release),
+//! which the worker takes (acquire).
+
+use super::goroutine::{Goroutine, Task};
+use super::idle::Look;
+use super::proc::Proc;
+use super::timer::TimerNode;
+use crate::primitive::atomic::{AtomicU32, Ordering};
+use crate::primitive::{futex_wait, futex_wake};
+use std::cell::{Cell, UnsafeCell};
+use std::collections::VecDeque;
+use std::ptr::null_mut;
+use std::sync::Mutex;
+
+/// How a goroutine left its worker.
+#[derive(Clone, Copy)]
+pub(super) enum Left {
+    Parked { timer: *mut TimerNode, release: unsafe fn(*mut ()), arg: *mut () },
+    Yielded,
+    Ended,
+}
+
+/// What comes with a processor.
+pub(super) struct Parcel {
+    pub(super) proc: &'static Proc,
+    /// To be run first.
+    pub(super) task: Option<Task>,
+    /// The worker counts as searching already.
+    pub(super) searching: bool,
+}
+
+const PROC: u32 = 1;
+const POKE: u32 = 2;
+
+/// Cells are touched by the worker's own thread alone; the rest is atomic or locked.
+pub(super) struct Worker {
+    pub(super) proc: Cell<Option<&'static Proc>>,
+    /// The goroutine it runs; null on the scheduler's stack.
+    pub(super) goroutine: Cell<*mut Goroutine>,
+    pub(super) left: Cell<Left>,
+    /// To be run before anything else is picked.
+    pub(super) first: Cell<Option<Task>>,
+    /// Counted in the pool's `searching`.
+    pub(super) searching: Cell<bool>,
+    /// The goroutine that has the thread for itself, or null. Others read it to learn whether the worker
+    /// waits for that goroutine; they do so when they hold that goroutine, after its worker has left it.
+    pub(super) locked: Cell<*mut Goroutine>,
+    /// Living goroutines that may run here only.
+    pub(super) pinned: Cell<u32>,
+    /// Its thread is to end.
+    pub(super) ended: Cell<bool>,
+    pub(super) rng: Cell<u32>,
+    /// What it saw of the other processors when it last looked.
+    pub(super) look: UnsafeCell<Look>,
+    /// A processor whose queue was found not to move: to be stolen from.
+    pub(super) victim: Cell<Option<&'static Proc>>,
+    /// Guarded by the idle lists' lock (so is being put into `inbox`).
+    pub(super) in_idle_list: Cell<bool>,
+    /// Pinned goroutines that became ready while this worker held a processor.
+    pub(super) inbox: Mutex<VecDeque<Task>>,
+    /// The length of `inbox`, to be read without the lock.
+    pub(super) inbox_len: AtomicU32,
+    mail: AtomicU32,
+    parcel: UnsafeCell<Option<Parcel>>,
+}
+
+// SAFETY: see the fields: cells belong to the worker's thread or are guarded as said; `parcel` by the mail
+// protocol in the module comment.
+unsafe impl Sync for Worker {}
+
+impl Worker {
+    pub(super) fn new(seed: u32) -> Self {
+        Worker {
+            proc: Cell::new(None),
+            goroutine: Cell::new(null_mut()),
+            left: Cell::new(Left::Yielded),
+            first: Cell::new(None),
+            searching: Cell::new(false),
+            locked: Cell::new(null_mut()),
+            pinned: Cell::new(0),
+            ended: Cell::new(false),
+            rng: Cell::new(seed.wrapping_mul(0x9e37_79b9) | 1),
+            look: UnsafeCell::new(Look::new()),
+            victim: Cell::new(None),
+            in_idle_list: Cell::new(false),
+            inbox: Mutex::new(VecDeque::new()),
+            inbox_len: AtomicU32::new(0),
+            mail: AtomicU32::new(0),
+            parcel: UnsafeCell::new(None),
+        }
+    }
+
+    /// The processor this worker holds.
+    #[inline]
+    pub(super) fn held(&self) -> &'static Proc {
+        match self.proc.get() {
+            Some(proc) => proc,
+            None => unreachable!("the worker runs without a processor"),
+        }
+    }
+
+    /// Hand a processor to this worker, which sleeps or is about to.
+    ///
+    /// # Safety
+    /// The caller has taken it out of the idle list, or it is new, or it waits for its locked goroutine.
+    pub(super) unsafe fn deliver(&self, parcel: Parcel) {
+        // SAFETY: one sender at a time, and the worker reads `parcel` only after `mail` says PROC.
+        unsafe { *self.parcel.get() = Some(parcel) };
+        let mail = &raw const self.mail;
+        self.mail.fetch_or(PROC, Ordering::Release);
+        futex_wake(mail, 1);
+    }
+
+    /// Make a sleeping worker look again. Under the idle lists' lock, for a worker that is in the list.
+    pub(super) fn poke(&self) {
+        self.mail.fetch_or(POKE, Ordering::Release);
+        futex_wake(&self.mail, 1);
+    }
+
+    /// Empty the mailbox; true: a processor came, and is held now.
+    pub(super) fn take_mail(&self) -> bool {
+        if self.mail.swap(0, Ordering::Acquire) & PROC == 0 {
+            return false;
+        }
+        // SAFETY: PROC says that the sender is done with it, and there is no second sender.
+        if let Some(parcel) = unsafe { (*self.parcel.get()).take() } {
+            self.proc.set(Some(parcel.proc));
+            self.searching.set(parcel.searching);
+            self.first.set(parcel.task);
+        }
+        true
+    }
+
+    pub(super) fn has_mail(&self) -> bool {
+        self.mail.load(Ordering::Relaxed) != 0
+    }
+
+    /// Sleep until there is mail, or until `deadline`; may return early.
+    pub(super) fn sleep(&self, deadline: i64) {
+        futex_wait(&self.mail, 0, deadline);
+    }
+
+    /// A cheap random number (xorshift32, Marsaglia 2003).
+    pub(super) fn random(&self) -> u32 {
+        let mut x = self.rng.get();
+        x ^= x << 13;
+        x ^= x >> 17;
+        x ^= x << 5;
+        self.rng.set(x);
+        x
+    }
+}
