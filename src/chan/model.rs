@@ -353,17 +353,27 @@ fn a_time_out_of_a_select_against_a_send_and_a_close() {
     });
 }
 
-/// A receiver waits, then somebody closes: a send that does not wait hands over or is told "closed".
+/// A receiver waits when somebody closes: a send that does not wait hands over or is told "closed".
 fn try_send_against_close(try_send: fn(Ch) -> Outcome) {
     loom::model(move || {
         let ch = Ch::new(0);
-        let receiver = spawn(move || ch.recv().0);
-        ch.until_receiving();
+        // The receiver's part before it blocks and after it was woken; who plays it does not matter.
+        let mut value = 99u64;
+        let wait = Wait::new(WaitReason::ChanReceive, false);
+        let mut receiver = Waiter::new(&raw const wait, 1, Op::Recv, (&raw mut value).cast());
+        let receiver = &raw mut receiver;
+        // SAFETY: they live to the end of the model, by when the waiter was claimed.
+        unsafe {
+            Chan::lock(ch.0);
+            Chan::enqueue(ch.0, receiver);
+            Chan::unlock(ch.0);
+        }
         let closer = spawn(move || ch.close());
         let sent = try_send(ch);
         assert_ne!(sent, Outcome::NotReady);
-        assert_eq!(receiver.join().unwrap(), sent);
         assert_eq!(closer.join().unwrap(), Outcome::Done);
+        // SAFETY: as above.
+        assert_eq!(unsafe { Waiter::outcome(receiver) }, sent);
         ch.release_quiet();
     });
 }
@@ -474,12 +484,10 @@ fn broken_select_that_is_claimed_without_comparing() {
                 (*wait).block(unlock_step, b.0.cast());
             }
         });
+        b.until_receiving();
         let other = spawn(move || b.try_send(2));
         let sent = (a.try_send(1), other.join().unwrap());
         assert_ne!(sent, (Outcome::Done, Outcome::Done), "served twice");
-        if sent == (Outcome::NotReady, Outcome::NotReady) {
-            a.send(1);
-        }
         select.join().unwrap();
     });
 }

@@ -52,9 +52,11 @@ impl Stackless {
     /// The one that waits longest for a stack of `class`.
     pub(super) fn take_of(&self, class: Class) -> Option<*mut Fresh> {
         let mut waiting = self.waiting();
-        let i = waiting.iter().position(|t| matches!(t.kind(), Kind::Fresh(f)
+        let i = waiting.iter().position(|t| {
+            matches!(t.kind(), Kind::Fresh(f)
             // SAFETY: a task that waits here is nobody else's, and its record is live.
-            if unsafe { (*f).class } == class))?;
+            if unsafe { (*f).class } == class)
+        })?;
         let task = waiting.remove(i);
         self.count.store(waiting.len(), Ordering::SeqCst);
         match task?.kind() {

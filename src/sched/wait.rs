@@ -25,8 +25,8 @@
 //! Orderings: `winner` and all that the waker wrote reach the woken side through the run queue (goroutine) or
 //! through `done` (thread), both release/acquire; the claiming CAS needs none of its own.
 
-use super::WaitReason;
 use super::Goroutine;
+use super::WaitReason;
 use super::timer::TimerNode;
 use crate::primitive::atomic::{AtomicU32, Ordering};
 use crate::primitive::{FOREVER, futex_wait, futex_wake, now};
