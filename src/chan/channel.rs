@@ -10,7 +10,9 @@ use crate::fatal::fatal;
 use crate::primitive::SpinLock;
 use crate::primitive::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use crate::sched::wait::Queue;
-use std::alloc::{Layout, alloc, dealloc};
+#[cfg(not(loom))]
+use std::alloc::dealloc;
+use std::alloc::{Layout, alloc};
 use std::ptr::null_mut;
 
 /// The header. What has no comment on who may touch it is guarded by `lock`; the atomics are written under it
@@ -122,13 +124,17 @@ impl Chan {
 
     /// # Safety
     /// Nobody else reaches the channel any more.
-    unsafe fn free(this: *mut Chan) {
-        // SAFETY: the caller's promise; the layout is the one `new` allocated with, which did not fail.
+    pub(super) unsafe fn free(this: *mut Chan) {
+        // SAFETY: the caller's promise; the layout is the one `new` allocated with, which did not fail. (A model
+        // keeps the memory: what comes too late must meet a retired channel, not garbage.)
         unsafe {
             #[cfg(loom)]
             (*this).retire();
-            let size = size_of::<Chan>() + (*this).bytes;
-            dealloc(this.cast(), Layout::from_size_align_unchecked(size, align_of::<Chan>()));
+            #[cfg(not(loom))]
+            {
+                let size = size_of::<Chan>() + (*this).bytes;
+                dealloc(this.cast(), Layout::from_size_align_unchecked(size, align_of::<Chan>()));
+            }
         }
     }
 
@@ -137,9 +143,10 @@ impl Chan {
     fn retire(&mut self) {
         self.guarded.write();
         self.lock.retire();
-        self.closed.with_mut(|_| ());
-        self.receiving.with_mut(|_| ());
-        self.sending.with_mut(|_| ());
+        for flag in [&self.closed, &self.receiving, &self.sending] {
+            // SAFETY: as exclusive as `&mut self` is; loom checks the stores.
+            unsafe { flag.unsync_load() };
+        }
         self.refs.with_mut(|_| ());
         self.len.with_mut(|_| ());
     }

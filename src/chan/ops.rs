@@ -205,7 +205,7 @@ impl Chan {
 ///
 /// # Safety
 /// `chan` is a `*mut Chan` whose lock was taken by the one who blocks. Once it is released, nothing is touched.
-unsafe fn unlock_step(chan: *mut ()) {
+pub(super) unsafe fn unlock_step(chan: *mut ()) {
     // SAFETY: the caller's promise.
     unsafe { Chan::unlock(chan.cast()) }
 }
