@@ -60,7 +60,7 @@ pub(super) enum Bug {
     WatchWithoutLock,
     /// The role is not passed on when it is taken away.
     RoleNotPassedOn,
-    /// A worker without a processor is poked although none is idle, and the watch stays "armed".
+    /// The watch stays "armed" when the last idle processor is taken and there is no sentinel.
     ArmedByNobody,
     /// A worker that gives up its claim to wake, because a processor is on its way to it, does not pass it on.
     ClaimDropped,
@@ -271,6 +271,10 @@ impl World {
     pub(super) fn take_proc(&self, lists: &mut Lists) -> Option<usize> {
         let proc = lists.procs.pop()?;
         self.pool.sub_idle();
+        // With no processor to keep watch over and no sentinel, nobody is on the way to keep it either.
+        if lists.procs.is_empty() && lists.sentinel.is_none() && !self.is(Bug::ArmedByNobody) {
+            self.pool.set_watch(Watch::None);
+        }
         Some(proc)
     }
 
@@ -323,10 +327,6 @@ impl World {
     fn send_sentinel(&self, lists: MutexGuard<'_, Lists>) {
         if let Some(sentinel) = lists.sentinel {
             self.mail[sentinel].poke();
-            return;
-        }
-        if lists.procs.is_empty() && !self.is(Bug::ArmedByNobody) {
-            self.pool.set_watch(Watch::None);
         } else if let Some(w) = lists.workers.last() {
             self.mail[*w].poke();
         } else if lists.procs.is_empty() {
