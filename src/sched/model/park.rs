@@ -107,8 +107,9 @@ fn goroutine(bug: SwitchBug, deadline: Option<i64>, claims: bool) {
             // SAFETY: no lock is held.
             thread::spawn(move || unsafe { object.heap.run_expired(deadline) })
         });
-        let winner =
-            become_goroutine(bug, &object.heap, || wait(&object, deadline.unwrap_or(crate::primitive::FOREVER)));
+        let winner = become_goroutine(bug, &object.heap, || {
+            wait(&object, deadline.unwrap_or(crate::primitive::FOREVER))
+        });
         let woken = waker.join().unwrap();
         let fired = timer.map_or(0, |timer| timer.join().unwrap());
         assert_eq!(woken, winner == 1);
