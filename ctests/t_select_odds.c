@@ -33,7 +33,7 @@ static void ready_cases_have_equal_odds_in_every_form_of_select(void) {
             cases[i] = (gort_case_t){chans[i], NULL, GORT_RECV, 0};
         }
         for (int how = 0; how < 4; how++) {
-            long counts[MOST] = {0}, draws = t_n(20000, 4000);
+            long counts[MOST] = {0}, draws = t_n(60000, 4000);
             for (long i = 0; i < draws; i++) {
                 int won = any_select(how, cases, (size_t)n);
                 CHECK(won >= 0 && won < n);
@@ -51,7 +51,7 @@ static void those_that_are_not_ready_take_no_share_of_the_odds(void) {
     static const int ready_at[READY] = {0, 1, 2, 9};
     gort_chan_t *closed = gort_chan_new(sizeof(int), 0), *quiet = gort_chan_new(sizeof(int), 0);
     gort_case_t cases[CASES];
-    long counts[READY] = {0}, draws = t_n(40000, 8000);
+    long counts[READY] = {0}, draws = t_n(300000, 8000);
     gort_chan_close(closed);
     for (int i = 0; i < CASES; i++)
         cases[i] = (gort_case_t){i % 3 == 0 ? NULL : quiet, NULL, GORT_RECV, 0};
@@ -72,7 +72,7 @@ static void those_that_are_not_ready_take_no_share_of_the_odds(void) {
 static void senders_and_receivers_have_equal_odds(void) {
     gort_chan_t *values = gort_chan_new(sizeof(int), 1), *room = gort_chan_new(sizeof(int), 1);
     int value = 1;
-    long counts[4] = {0}, draws = t_n(40000, 8000);
+    long counts[4] = {0}, draws = t_n(300000, 8000);
     CHECK_EQ(gort_chan_send(values, &value), GORT_OK);
     for (long i = 0; i < draws; i++) {
         int got = 0;
@@ -93,7 +93,7 @@ static void senders_and_receivers_have_equal_odds(void) {
 static void the_choice_does_not_follow_from_the_one_before(void) {
     gort_chan_t *closed = gort_chan_new(sizeof(int), 0);
     gort_case_t cases[3];
-    long counts[9] = {0}, draws = t_n(45000, 9000);
+    long counts[9] = {0}, draws = t_n(300000, 9000);
     int last = 0;
     gort_chan_close(closed);
     for (int i = 0; i < 3; i++)

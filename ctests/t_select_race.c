@@ -75,12 +75,12 @@ struct arena {
     gort_chan_t *chans[CHANNELS];
     long each;
     atomic_long sent[CHANNELS], received[CHANNELS], sum_sent, sum_received;
-    atomic_int next;
+    atomic_int next_sender, next_receiver;
 };
 
 static void send_on_one(void *arg) {
     struct arena *a = arg;
-    int at = atomic_fetch_add(&a->next, 1) % CHANNELS;
+    int at = atomic_fetch_add(&a->next_sender, 1);
     for (long i = 0; i < a->each; i++) {
         long value = i * CHANNELS + at;
         CHECK_EQ(gort_chan_send(a->chans[at], &value), GORT_OK);
@@ -91,7 +91,7 @@ static void send_on_one(void *arg) {
 
 static void receive_on_one(void *arg) {
     struct arena *a = arg;
-    int at = atomic_fetch_add(&a->next, 1) % CHANNELS;
+    int at = atomic_fetch_add(&a->next_receiver, 1);
     for (long i = 0; i < a->each; i++) {
         long value = -1;
         CHECK_EQ(gort_chan_recv(a->chans[at], &value), GORT_OK);
