@@ -279,6 +279,7 @@ pub(super) fn go_idle(rt: &'static Runtime, w: &'static Worker) {
         }
         // All are busy, or a processor is on its way to us. But somebody may have left his own work to us
         // while we counted as searching.
+        drop(lists);
         stop_searching(rt);
     }
     look_after(rt);
