@@ -7,7 +7,6 @@
 use super::world::{Bug, End, Lists, World, X, Y, run};
 use crate::sched::pool::Watch;
 
-
 /// Worker 1 is a spare one: the sentinel since before all processors became busy, in its deep sleep. (Without it
 /// the worker that goes idle would become the sentinel itself, and look once more as such.)
 fn spare() -> Lists {

@@ -147,7 +147,10 @@ fn armed_and_nobody_idle(bug: Bug) {
         let mut end = End::Sleeps { timers_seen: false };
         if world.mail[0].has_mail() {
             // SAFETY: this thread is worker 0.
-            assert!(unsafe { world.mail[0].take() }.is_none(), "worker 1 is the one that is handed a processor");
+            assert!(
+                unsafe { world.mail[0].take() }.is_none(),
+                "worker 1 is the one that is handed a processor"
+            );
             end = world.wait_in_list(0);
         }
         hog.join().unwrap();

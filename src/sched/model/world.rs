@@ -23,10 +23,7 @@ pub(super) const Y: usize = 2;
 pub(super) const Z: usize = 4;
 
 /// A thread of a model.
-pub(super) fn run<T: 'static>(
-    world: &Arc<World>,
-    body: impl FnOnce(&World) -> T + 'static,
-) -> JoinHandle<T> {
+pub(super) fn run<T: 'static>(world: &Arc<World>, body: impl FnOnce(&World) -> T + 'static) -> JoinHandle<T> {
     let world = world.clone();
     loom::thread::spawn(move || body(&world))
 }
@@ -288,7 +285,8 @@ impl World {
 
     fn take_worker(&self, lists: &mut Lists) -> Option<usize> {
         let sentinel = lists.sentinel;
-        let w = lists.workers.iter().rev().find(|w| Some(**w) != sentinel).or(lists.workers.last()).copied()?;
+        let w =
+            lists.workers.iter().rev().find(|w| Some(**w) != sentinel).or(lists.workers.last()).copied()?;
         self.remove_worker(lists, w);
         Some(w)
     }
@@ -538,8 +536,8 @@ impl World {
         let timers = (0..self.procs.len()).any(|p| self.has_timer(p));
         let lists = self.lists();
         let vacant = lists.sentinel.is_none() && !lists.procs.is_empty();
-        let mut sees_work =
-            self.started.load(Ordering::Relaxed) != 0 || vacant && self.started_idle.load(Ordering::Relaxed) != 0;
+        let mut sees_work = self.started.load(Ordering::Relaxed) != 0
+            || vacant && self.started_idle.load(Ordering::Relaxed) != 0;
         let mut sees_timers = sees_work;
         let mut searching = self.started.load(Ordering::Relaxed) as u32;
         let mut watched = vacant && self.started_idle.load(Ordering::Relaxed) != 0;
