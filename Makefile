@@ -5,13 +5,12 @@
 # installed: clang, g++, gdb, pkg-config.
 
 CARGO ?= cargo
-CARGO_TARGET_DIR ?= target
-override CARGO_TARGET_DIR := $(abspath $(CARGO_TARGET_DIR))
+override CARGO_TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
 export CARGO_TARGET_DIR CC CXX CFLAGS
 
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 MAJOR := $(firstword $(subst ., ,$(VERSION)))
-RELEASE := $(CARGO_TARGET_DIR)/$(CARGO_BUILD_TARGET)/release
+RELEASE := $(CARGO_TARGET_DIR)/$(addsuffix /,$(CARGO_BUILD_TARGET))release
 C := $(CARGO_TARGET_DIR)/c
 
 PREFIX ?= /usr/local
@@ -65,15 +64,8 @@ install: $(if $(SKIP_BUILD),,build) ## Install to PREFIX below DESTDIR (SKIP_BUI
 	    -e 's|@VERSION@|$(VERSION)|' -e 's|@LIBS_PRIVATE@|$(LIBS_PRIVATE)|' gort.pc.in \
 	    >"$(DESTDIR)$(PKGCONFIGDIR)/gort.pc"
 
-BENCHES := $(patsubst bench/c/%.c,$(C)/bench/%,$(wildcard bench/c/*.c))
-
-bench: build $(BENCHES) ## Measure: run every program of bench/c
-	@$(if $(BENCHES),for b in $(BENCHES); do echo "== $$b"; $$b || exit; done,echo "bench/c: no programs")
-
-$(C)/bench/%: bench/c/%.c include/gort.h
-	@mkdir -p $(@D)
-	$(CC) -std=gnu11 -O2 -g -Wall -Wextra $(CFLAGS) -Iinclude -Ibindings/c -o $@ $< \
-	    -L$(C)/lib -Wl,-rpath,$(C)/lib -lgort -lpthread -lm
+bench: build ## Measure: the workloads of bench/c with one and two workers (ARGS=--go: beside Go; --help)
+	bench/run $(ARGS)
 
 MINUTES ?= 30
 
@@ -94,9 +86,8 @@ check: ## Check the format, lints, docs, and that the committed gort.h is the on
 	        { echo "include/gort.h was out of date; it is new now: commit it"; exit 1; }; \
 	else echo "no git: cannot tell whether include/gort.h is the committed one, skipped"; fi
 
-clean: ## Remove all that was built
+clean: ## Remove all that was built: the whole of CARGO_TARGET_DIR
 	$(CARGO) clean
-	rm -rf $(C)
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 10

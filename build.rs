@@ -23,10 +23,10 @@ fn main() {
 
     let header = header(&root);
     fs::write(&out, &header).unwrap();
-    if fs::read_to_string(&committed).ok().as_deref() != Some(&header) {
-        if let Err(error) = replace(&committed, &header, newest(&inputs)) {
-            println!("cargo:warning={} is out of date and cannot be written: {error}", committed.display());
-        }
+    if fs::read_to_string(&committed).ok().as_deref() != Some(&header)
+        && let Err(error) = replace(&committed, &header, newest(&inputs))
+    {
+        println!("cargo:warning={} is out of date and cannot be written: {error}", committed.display());
     }
 
     // Programs are linked to a name that changes when the ABI does.
@@ -155,11 +155,11 @@ fn sections(mod_rs: &str) -> Vec<Section> {
                 doc = text.trim().trim_end_matches('.').to_owned();
             }
         } else if let Some(declaration) = line.strip_suffix(';') {
-            if let Some((visibility, module)) = declaration.rsplit_once("mod ") {
-                if visibility.is_empty() || visibility.starts_with("pub") {
-                    let heading = if doc.is_empty() { module.to_owned() } else { doc.clone() };
-                    sections.push(Section { module: module.to_owned(), heading });
-                }
+            if let Some((visibility, module)) = declaration.rsplit_once("mod ")
+                && (visibility.is_empty() || visibility.starts_with("pub"))
+            {
+                let heading = if doc.is_empty() { module.to_owned() } else { doc.clone() };
+                sections.push(Section { module: module.to_owned(), heading });
             }
             doc.clear();
         }

@@ -22,6 +22,7 @@ LIB = OUT / "lib"
 CC = shlex.split(os.environ.get("CC") or "cc")
 CXX = shlex.split(os.environ.get("CXX") or "c++")
 CFLAGS = shlex.split(os.environ.get("CFLAGS", ""))
+CORE_BYTES = 1 << 30
 LINK = [f"-L{LIB}", f"-Wl,-rpath,{LIB}", "-lgort", "-lpthread"]
 
 
@@ -67,15 +68,19 @@ class Result:
 
 
 def run(command, log, env=None, timeout=120, one_cpu=False):
-    """Run `command`, in a directory of its own; what it prints goes to the file `log`."""
+    """Run `command`, in a directory of its own; what it prints goes to the file `log`. `env` is added to
+    the environment; a variable that is None there is taken out."""
     log.parent.mkdir(parents=True, exist_ok=True)
     work = log.with_suffix(".d")
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
 
     def prepare():
-        hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
-        resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
+        # Bounded, since a test may have a million stacks when it dies.
+        soft, hard = CORE_BYTES, resource.getrlimit(resource.RLIMIT_CORE)[1]
+        if hard != resource.RLIM_INFINITY:
+            soft = min(soft, hard)
+        resource.setrlimit(resource.RLIMIT_CORE, (soft, hard))
         if one_cpu:
             os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
@@ -88,7 +93,7 @@ def run(command, log, env=None, timeout=120, one_cpu=False):
             stdout=out,
             stderr=out,
             cwd=work,
-            env={**os.environ, **(env or {})},
+            env={name: value for name, value in {**os.environ, **(env or {})}.items() if value is not None},
             preexec_fn=prepare,
             start_new_session=True,
         )

@@ -338,6 +338,331 @@ void gort_lock_thread(void);
 void gort_unlock_thread(void);
 
 /*
+ * ---- Channels ----------------------------------------------------------------------------------
+ */
+
+/**
+ * A channel of elements of one size. A handle: reference counted by `gort_chan_retain` and
+ * `gort_chan_release`.
+ */
+typedef struct gort_chan_t gort_chan_t;
+
+/**
+ * Make a channel for elements of `elem_size` bytes that holds up to `capacity` of them. Capacity 0 is a
+ * rendezvous: a send waits for its receive. Elements of size 0 are signals: they are counted and take no
+ * memory. NULL if the sizes overflow or there is no memory.
+ *
+ * Does not block. The caller owns the one reference, and gives it up with `gort_chan_release`. Since 0.1.
+ */
+gort_chan_t *gort_chan_new(size_t elem_size,
+                                  size_t capacity);
+
+/**
+ * Add a reference and return `ch`; NULL returns NULL.
+ *
+ * Does not block. The caller owns the new reference, and gives it up with `gort_chan_release`. Since 0.1.
+ */
+gort_chan_t *gort_chan_retain(gort_chan_t *ch);
+
+/**
+ * Give up a reference; the last one frees the channel and what is left in its buffer, without closing it.
+ * NULL does nothing.
+ *
+ * Does not block. `ch` must not be used any more on account of this reference, and while a call waits on the
+ * channel somebody must hold one. Since 0.1.
+ */
+void gort_chan_release(gort_chan_t *ch);
+
+/**
+ * Send a copy of the element at `elem`.
+ *
+ * Blocks until a receiver has taken it or it has a place in the buffer; first come, first served. `elem` stays
+ * the caller's; it may be NULL if elements have size 0.
+ *
+ * `GORT_OK`; `GORT_ECLOSED`: the channel is closed, or was closed during the wait, and nothing was sent;
+ * `GORT_EINVAL`: a pointer is NULL. Since 0.1.
+ */
+int gort_chan_send(gort_chan_t *ch,
+                   const void *elem);
+
+/**
+ * Send a copy of the element at `elem` if that can be done at once.
+ *
+ * Does not block. `elem` stays the caller's; it may be NULL if elements have size 0.
+ *
+ * `GORT_OK`; `GORT_EAGAIN`: the buffer is full, or without a buffer nobody waits to receive;
+ * `GORT_ECLOSED`: the channel is closed; `GORT_EINVAL`: a pointer is NULL. Since 0.1.
+ */
+int gort_chan_try_send(gort_chan_t *ch, const void *elem);
+
+/**
+ * Send a copy of the element at `elem`; wait for that until `deadline` at the most. A deadline in the past:
+ * try, and do not wait.
+ *
+ * Blocks as `gort_chan_send` does. `elem` stays the caller's; it may be NULL if elements have size 0.
+ *
+ * `GORT_OK`; `GORT_ETIMEDOUT`: the deadline passed, and nothing was sent; `GORT_ECLOSED`: the channel is
+ * closed, or was closed during the wait, and nothing was sent; `GORT_EINVAL`: a pointer is NULL. Since 0.1.
+ */
+int gort_chan_send_until(gort_chan_t *ch,
+                         const void *elem,
+                         int64_t deadline);
+
+/**
+ * Receive an element into `elem`, or with `elem` NULL drop it.
+ *
+ * Blocks until there is one or the channel is closed; first come, first served. `elem` stays the caller's.
+ *
+ * `GORT_OK`; `GORT_ECLOSED`: the channel is closed and drained, and the element was zeroed; `GORT_EINVAL`:
+ * `ch` is NULL. Since 0.1.
+ */
+int gort_chan_recv(gort_chan_t *ch,
+                   void *elem);
+
+/**
+ * Receive an element into `elem` if there is one, or with `elem` NULL drop it.
+ *
+ * Does not block. `elem` stays the caller's.
+ *
+ * `GORT_OK`; `GORT_EAGAIN`: there is none, and `elem` is untouched; `GORT_ECLOSED`: the channel is closed and
+ * drained, and the element was zeroed; `GORT_EINVAL`: `ch` is NULL. Since 0.1.
+ */
+int gort_chan_try_recv(gort_chan_t *ch,
+                       void *elem);
+
+/**
+ * Receive an element into `elem`, or with `elem` NULL drop it; wait for one until `deadline` at the most. A
+ * deadline in the past: try, and do not wait.
+ *
+ * Blocks as `gort_chan_recv` does. `elem` stays the caller's.
+ *
+ * `GORT_OK`; `GORT_ETIMEDOUT`: the deadline passed, and `elem` is untouched; `GORT_ECLOSED`: the channel is
+ * closed and drained, and the element was zeroed; `GORT_EINVAL`: `ch` is NULL. Since 0.1.
+ */
+int gort_chan_recv_until(gort_chan_t *ch,
+                         void *elem,
+                         int64_t deadline);
+
+/**
+ * Close the channel. From now on sends fail; what is in the buffer can still be received. All who wait are
+ * woken: receivers, as the channel is drained, and senders, whose elements are not sent.
+ *
+ * Does not block. Closing gives up no reference.
+ *
+ * `GORT_OK`; `GORT_ECLOSED`: it already was; `GORT_EINVAL`: `ch` is NULL. Since 0.1.
+ */
+int gort_chan_close(gort_chan_t *ch);
+
+/**
+ * How many elements are in the buffer just now. 0 for capacity 0 and for NULL.
+ *
+ * Does not block. Since 0.1.
+ */
+size_t gort_chan_len(const gort_chan_t *ch);
+
+/**
+ * The capacity that the channel was made with. 0 for NULL.
+ *
+ * Does not block. Since 0.1.
+ */
+size_t gort_chan_cap(const gort_chan_t *ch);
+
+/**
+ * The size of the elements that the channel was made for. 0 for NULL.
+ *
+ * Does not block. Since 0.1.
+ */
+size_t gort_chan_elem_size(const gort_chan_t *ch);
+
+/*
+ * ---- Select ------------------------------------------------------------------------------------
+ */
+
+/**
+ * As `op` of a case: send the element at `elem`.
+ */
+#define GORT_SEND 1
+
+/**
+ * As `op` of a case: receive an element into `elem`.
+ */
+#define GORT_RECV 2
+
+/**
+ * One case of a select.
+ */
+typedef struct gort_case_t {
+    /**
+     * The channel; NULL: this case is never ready.
+     */
+    gort_chan_t *chan;
+    /**
+     * `GORT_SEND`: read from, NULL only if elements have size 0. `GORT_RECV`: written to, NULL drops the
+     * element. Untouched unless this case is chosen.
+     */
+    void *elem;
+    /**
+     * `GORT_SEND` or `GORT_RECV`.
+     */
+    int op;
+    /**
+     * Set in the chosen case: `GORT_OK`, or `GORT_ECLOSED` (to send: nothing was sent; to receive: the channel
+     * is closed and drained, and the element was zeroed).
+     */
+    int status;
+} gort_case_t;
+
+/**
+ * Wait until one of `n` cases can be carried out, carry out exactly that one, set its `status` and return its
+ * index. Among several that are ready one is chosen with equal odds. A channel may stand in several cases, to
+ * send and to receive; a select never meets itself. A case whose channel is closed is ready.
+ *
+ * Blocks; with no cases, or none that has a channel, for ever. Cases, elements and channels stay the caller's.
+ *
+ * The index, 0 or more; `GORT_EINVAL`: more than 65536 cases, `cases` is NULL and `n` is not 0, an `op` that
+ * is neither `GORT_SEND` nor `GORT_RECV`, or nothing to send; `GORT_ENOMEM`: no memory for that many cases (up
+ * to 8 need none). Since 0.1.
+ */
+int gort_select(gort_case_t *cases,
+                size_t n);
+
+/**
+ * As `gort_select` if a case can be carried out at once. All cases are judged at one instant: if at every
+ * moment some case is ready, this never says `GORT_EAGAIN`.
+ *
+ * Does not block. Cases, elements and channels stay the caller's.
+ *
+ * The index, 0 or more; `GORT_EAGAIN`: no case is ready (the `default` branch of Go); `GORT_EINVAL` and
+ * `GORT_ENOMEM` as for `gort_select`. Since 0.1.
+ */
+int gort_try_select(gort_case_t *cases,
+                    size_t n);
+
+/**
+ * As `gort_select`, but wait until `deadline` at the most. A deadline in the past: try, and do not wait.
+ *
+ * Blocks; with no cases, or none that has a channel, until the deadline. Cases, elements and channels stay the
+ * caller's.
+ *
+ * The index, 0 or more; `GORT_ETIMEDOUT`: the deadline passed, and no case was carried out; `GORT_EINVAL` and
+ * `GORT_ENOMEM` as for `gort_select`. Since 0.1.
+ */
+int gort_select_until(gort_case_t *cases,
+                      size_t n,
+                      int64_t deadline);
+
+/*
+ * ---- Mutexes, wait groups ----------------------------------------------------------------------
+ */
+
+/**
+ * A mutex, as Go's `sync.Mutex`. Ready when zeroed (`= {0}`), needs no destroy, must not be copied after first
+ * use. Not recursive, and not bound to who locked it: another goroutine or thread may unlock it. Waiters are
+ * served roughly in order: one that has waited for 1 ms gets it next.
+ *
+ * Once a call has locked it, the unlock that made this possible touches it no more: who holds it last may free
+ * the memory as soon as its own unlock has returned, though another's unlock has not yet. Since 0.1.
+ */
+typedef struct gort_mutex_t {
+    uint64_t _opaque[2];
+} gort_mutex_t;
+
+/**
+ * Counts what is not yet done and lets others wait for it, as Go's `sync.WaitGroup`. Ready when zeroed
+ * (`= {0}`), needs no destroy, must not be copied after first use. A call that may raise the counter from zero
+ * must have returned before the waits for it begin. It may be used again once the waits have returned.
+ *
+ * When a wait has returned, no `gort_waitgroup_done` touches it any more: its memory may be freed at once,
+ * though the call that made the counter zero has not yet returned. Since 0.1.
+ */
+typedef struct gort_waitgroup_t {
+    uint64_t _opaque[2];
+} gort_waitgroup_t;
+
+/**
+ * Locks `m`, and waits until that is possible.
+ *
+ * Blocks. `m` stays yours. NULL is a fatal error. Locking a mutex that the caller holds already blocks for
+ * ever. Since 0.1.
+ */
+void gort_mutex_lock(gort_mutex_t *m);
+
+/**
+ * Locks `m` if nobody holds it.
+ *
+ * Does not block. `m` stays yours. Returns `GORT_OK` if the caller holds it now; `GORT_EAGAIN` if somebody else
+ * does; `GORT_EINVAL` if `m` is NULL. Since 0.1.
+ */
+int gort_mutex_try_lock(gort_mutex_t *m);
+
+/**
+ * Locks `m`, and waits until that is possible or `deadline` (on `gort_now()`) has passed. It tries before it
+ * looks at the deadline, so one in the past makes it a `gort_mutex_try_lock`.
+ *
+ * Blocks. `m` stays yours. Returns `GORT_OK` if the caller holds it now, which may be just past the deadline;
+ * `GORT_ETIMEDOUT` if not; `GORT_EINVAL` if `m` is NULL. Since 0.1.
+ */
+int gort_mutex_lock_until(gort_mutex_t *m,
+                          int64_t deadline);
+
+/**
+ * Unlocks `m`. What was done before it is seen by whoever locks it next.
+ *
+ * Does not block. `m` stays yours, but another who locks it may free it before this call has returned. NULL is
+ * a fatal error, and so is a mutex that is not locked ("sync: unlock of unlocked mutex"). Since 0.1.
+ */
+void gort_mutex_unlock(gort_mutex_t *m);
+
+/**
+ * Adds `delta`, which may be negative, to the counter of `wg`. If that makes it zero, all who wait go on.
+ *
+ * Does not block. `wg` stays yours; if the counter becomes zero, a waiter may free it before this call has
+ * returned. NULL is a fatal error. A counter below zero is a panic ("sync: negative WaitGroup counter"); so is
+ * one above 2147483647 ("sync: WaitGroup counter overflow"). Since 0.1.
+ */
+void gort_waitgroup_add(gort_waitgroup_t *wg,
+                        int64_t delta);
+
+/**
+ * Takes one from the counter of `wg`: `gort_waitgroup_add` of -1. What was done before it is seen by whoever
+ * has waited.
+ *
+ * Does not block. `wg` stays yours; if the counter becomes zero, a waiter may free it before this call has
+ * returned. NULL is a fatal error. A counter below zero is a panic ("sync: negative WaitGroup counter").
+ * Since 0.1.
+ */
+void gort_waitgroup_done(gort_waitgroup_t *wg);
+
+/**
+ * Waits until the counter of `wg` is zero.
+ *
+ * Blocks. `wg` stays yours, and may be freed or used again as soon as all waits have returned. NULL is a fatal
+ * error. Since 0.1.
+ */
+void gort_waitgroup_wait(gort_waitgroup_t *wg);
+
+/**
+ * Waits until the counter of `wg` is zero or `deadline` (on `gort_now()`) has passed. It looks at the counter
+ * before it looks at the deadline.
+ *
+ * Blocks. `wg` stays yours. Returns `GORT_OK` if the counter was zero; `GORT_ETIMEDOUT` if the deadline passed
+ * first; `GORT_EINVAL` if `wg` is NULL. Since 0.1.
+ */
+int gort_waitgroup_wait_until(gort_waitgroup_t *wg,
+                              int64_t deadline);
+
+/**
+ * Adds one to the counter of `wg` and starts a goroutine that runs `fn(arg)`; when it ends in any way, takes
+ * one from the counter again.
+ *
+ * Does not block. `wg` and `arg` stay yours. Returns `GORT_OK`; `GORT_EINVAL` if `wg` or `fn` is NULL;
+ * `GORT_ENOMEM`: nothing was started and the counter is as it was. Since 0.1.
+ */
+int gort_waitgroup_go(gort_waitgroup_t *wg,
+                      gort_fn_t fn_,
+                      void *arg);
+
+/*
  * ---- Status codes from the system --------------------------------------------------------------
  */
 

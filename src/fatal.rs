@@ -29,6 +29,12 @@ pub(crate) fn fatal(what: fmt::Arguments<'_>) -> ! {
     end(format_args!("fatal error: {what}\n"))
 }
 
+/// Print `panic: <what>` and a blank line, and end the process with status 2: what Go panics about.
+#[cold]
+pub(crate) fn panic(what: fmt::Arguments<'_>) -> ! {
+    end(format_args!("panic: {what}\n\n"))
+}
+
 /// Print `text` as it is and end the process with status 2.
 #[cold]
 pub(crate) fn end(text: fmt::Arguments<'_>) -> ! {

@@ -24,3 +24,12 @@ pub mod runtime;
 
 /// Goroutines
 pub mod goroutine;
+
+/// Channels
+pub mod chan;
+
+/// Select
+pub mod select;
+
+/// Mutexes, wait groups
+pub mod sync;

@@ -32,11 +32,48 @@ pub(crate) fn futex_wake(word: *const AtomicU32, n: i32) {
 }
 
 #[cfg(loom)]
-pub(crate) fn futex_wait(word: &AtomicU32, expected: u32, _deadline: i64) {
-    if word.load(super::atomic::Ordering::Relaxed) == expected {
-        loom::thread::yield_now();
+pub(crate) use sleepers::{futex_wait, futex_wake};
+
+/// The kernel's half, for models. A sleeper without a deadline is really blocked: loom need not try all the
+/// orders in which threads that only wait could take turns, which has no end with three of them, and reports a
+/// lost wake-up as a deadlock. One with a deadline looks again after a while, and sees by its clock that time
+/// has passed.
+#[cfg(loom)]
+mod sleepers {
+    use super::super::atomic::{AtomicU32, Ordering};
+    use loom::thread::{self, Thread};
+    use std::cell::RefCell;
+
+    // All of a model's threads run in one thread of the process.
+    std::thread_local! {
+        static SLEEPERS: RefCell<Vec<(*const AtomicU32, Thread)>> = const { RefCell::new(Vec::new()) };
+    }
+
+    pub(crate) fn futex_wait(word: &AtomicU32, expected: u32, deadline: i64) {
+        // As the kernel, which compares under a lock that the waker takes too, it must see the latest value:
+        // only a read-modify-write does, and one that fails changes nothing. From here to `park` no other
+        // thread of the model runs.
+        if word.compare_exchange(!expected, !expected, Ordering::Relaxed, Ordering::Relaxed) != Err(expected)
+        {
+            return;
+        }
+        if deadline != crate::primitive::FOREVER {
+            return thread::yield_now();
+        }
+        SLEEPERS.with_borrow_mut(|sleepers| sleepers.push((word, thread::current())));
+        thread::park();
+    }
+
+    pub(crate) fn futex_wake(word: *const AtomicU32, n: i32) {
+        for _ in 0..n {
+            let first = SLEEPERS.with_borrow_mut(|sleepers| {
+                let at = sleepers.iter().position(|(of, _)| *of == word)?;
+                Some(sleepers.remove(at).1)
+            });
+            match first {
+                Some(thread) => thread.unpark(),
+                None => return,
+            }
+        }
     }
 }
-
-#[cfg(loom)]
-pub(crate) fn futex_wake(_word: *const AtomicU32, _n: i32) {}

@@ -44,9 +44,28 @@ impl SpinLock {
     /// memory may be gone.
     #[inline]
     pub(crate) unsafe fn unlock(&self) {
+        #[cfg(loom)]
+        let word = &raw const self.held;
         self.held.store(0, Ordering::Release);
+        #[cfg(loom)]
+        super::futex_wake(word, i32::MAX);
     }
 
+    /// In a model: the end of the lock's memory, which every access must have happened before.
+    #[cfg(loom)]
+    pub(crate) fn retire(&mut self) {
+        self.held.with_mut(|_| ());
+    }
+
+    /// In a model whoever finds it held sleeps: see the comment in `futex.rs`.
+    #[cfg(loom)]
+    fn lock_slow(&self) {
+        while !self.try_lock() {
+            super::futex_wait(&self.held, 1, super::FOREVER);
+        }
+    }
+
+    #[cfg(not(loom))]
     #[cold]
     fn lock_slow(&self) {
         let mut backoff = Backoff::new();

@@ -16,13 +16,15 @@
 //! | `pin.rs` | goroutines that may run on one thread only |
 //! | `stackless.rs` | goroutines for which there is no stack at the moment |
 //! | `wait.rs`, `timer/` | waiting: claims, queues, deadlines |
-//! | `runtime.rs`, `main.rs` | starting it all; `gort_main` |
+//! | `runtime.rs`, `main.rs`, `fork.rs` | starting it all; `gort_main`; starting afresh in a forked child |
 //! | `current.rs` | the worker of the calling thread |
 //! | `overflow.rs` | the report of a stack overflow |
 //! | `model/` | loom models of the protocols, and of broken variants of them |
 
 #[cfg(not(loom))]
 mod current;
+#[cfg(not(loom))]
+mod fork;
 #[cfg(not(loom))]
 mod fresh;
 #[cfg(not(loom))]

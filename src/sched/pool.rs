@@ -75,6 +75,12 @@ impl Snapshot {
         self.idle() > 0 && self.searching() == 0
     }
 
+    /// Must a publisher look closer? `queued`: it put something where others may take it.
+    #[inline]
+    pub(super) fn wants_telling(self, queued: bool) -> bool {
+        self.idle() != 0 && (queued || self.watch() != Watch::Armed)
+    }
+
     /// Must a publisher of a woken goroutine, or of a timer, arm the sentinel?
     #[inline]
     pub(super) fn wants_arming(self) -> bool {

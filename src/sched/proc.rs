@@ -121,8 +121,8 @@ impl Proc {
         unsafe { &mut *self.local.get() }
     }
 
-    /// Make `task` the next to run; what stood there goes to the end of its queue. True: something did, so
-    /// that now a thief could take it.
+    /// Make `task` the next to run; what stood there goes to the end of its queue, where others may take it,
+    /// and is returned.
     ///
     /// # Safety
     /// The caller's worker holds this processor.
@@ -202,6 +202,17 @@ impl Proc {
             return None;
         }
         steal(|| self.others.fresh.steal_batch_and_pop(&thief.fresh))
+    }
+
+    /// If many woken goroutines wait: move up to half of them to `thief` and take one.
+    ///
+    /// # Safety
+    /// The caller's worker holds `thief`.
+    pub(super) unsafe fn steal_backlog(&self, thief: &Proc) -> Option<Task> {
+        if self.others.woken.len() < WOKEN_BACKLOG {
+            return None;
+        }
+        steal(|| self.others.woken.steal_batch_and_pop(&thief.woken))
     }
 
     /// Take the oldest woken goroutine; if none waits, the one in `next`.

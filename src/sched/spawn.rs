@@ -46,8 +46,8 @@ pub(crate) fn spawn(spawn: Spawn) -> Result<(), NoMemory> {
     // Plain store: only the owner counts here. Release pairs with the Acquire in `num_goroutines`.
     proc.spawned.store(proc.spawned.load(Ordering::Relaxed) + 1, Ordering::Release);
     // SAFETY: as above.
-    unsafe { proc.push_next(task) };
-    if rt.pool.load().idle() != 0 {
+    let queued = unsafe { proc.push_next(task) }.is_some();
+    if rt.pool.load().wants_telling(queued) {
         idle::tell(rt, proc);
     }
     Ok(())

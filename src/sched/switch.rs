@@ -3,6 +3,7 @@
 //! The one thing to know: after any of these the goroutine may be on another thread. `errno` is carried over;
 //! whatever else belongs to a thread must be asked for anew (see `current.rs`).
 
+use super::current;
 use super::goroutine::{Goroutine, State, Task};
 use super::idle;
 use super::reason::WaitReason;
@@ -10,7 +11,6 @@ use super::runtime::rt;
 use super::timer::TimerNode;
 use super::wait::{Order, Wait};
 use super::worker::Left;
-use super::current;
 use crate::coroutine::Coroutine;
 use crate::primitive::atomic::{Ordering, fence};
 use crate::primitive::now;
@@ -84,19 +84,18 @@ pub(crate) unsafe fn ready(g: *mut Goroutine, order: Order) {
     };
     let rt = rt();
     // SAFETY: this worker holds `proc`.
-    unsafe {
+    let queued = unsafe {
         match order {
-            Order::Next => {
-                proc.push_next(task);
-            }
+            Order::Next => proc.push_next(task).is_some(),
             Order::Queue => {
                 proc.push(task);
                 // Published, then read who is idle: see `pool`. (`push_next` is sequentially consistent.)
                 fence(Ordering::SeqCst);
+                true
             }
         }
-    }
-    if rt.pool.load().idle() != 0 {
+    };
+    if rt.pool.load().wants_telling(queued) {
         idle::tell(rt, proc);
     }
 }

@@ -26,7 +26,10 @@ const EXIT_PATIENCE: i64 = 20_000_000;
 pub(super) fn start(rt: &'static Runtime, parcel: Option<Parcel>, locked: Option<*mut Goroutine>) {
     let number = rt.threads.fetch_add(1, Ordering::Relaxed) + 1;
     if number > rt.max_threads {
-        fatal(format_args!("thread exhaustion\n\nthe limit is {} threads (gort_options_t.max_threads)", rt.max_threads));
+        fatal(format_args!(
+            "thread exhaustion\n\nthe limit is {} threads (gort_options_t.max_threads)",
+            rt.max_threads
+        ));
     }
     let w: &'static Worker = Box::leak(Box::new(Worker::new(number)));
     if let Some(parcel) = parcel {
@@ -43,6 +46,16 @@ pub(super) fn start(rt: &'static Runtime, parcel: Option<Parcel>, locked: Option
     }
 }
 
+/// The calling thread's signal mask.
+pub(super) fn signal_mask() -> libc::sigset_t {
+    // SAFETY: a live set, which the call fills in; asking cannot fail.
+    unsafe {
+        let mut mask = std::mem::zeroed();
+        libc::pthread_sigmask(libc::SIG_BLOCK, std::ptr::null(), &mut mask);
+        mask
+    }
+}
+
 fn spawn_thread(w: &'static Worker) -> Result<(), i32> {
     // SAFETY: all structures are initialised before they are used and live until the end of the block; the
     // signal mask of the calling thread is put back.
@@ -56,7 +69,15 @@ fn spawn_thread(w: &'static Worker) -> Result<(), i32> {
         let mut all = std::mem::zeroed::<libc::sigset_t>();
         let mut old = std::mem::zeroed::<libc::sigset_t>();
         libc::sigfillset(&mut all);
-        for signal in [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGABRT, libc::SIGPROF] {
+        for signal in [
+            libc::SIGSEGV,
+            libc::SIGBUS,
+            libc::SIGFPE,
+            libc::SIGILL,
+            libc::SIGTRAP,
+            libc::SIGABRT,
+            libc::SIGPROF,
+        ] {
             libc::sigdelset(&mut all, signal);
         }
         libc::pthread_sigmask(libc::SIG_BLOCK, &all, &mut old);
@@ -136,4 +157,3 @@ pub(super) fn stop_here(rt: &'static Runtime) -> ! {
         unsafe { libc::pause() };
     }
 }
-

@@ -25,8 +25,8 @@
 //! Orderings: `winner` and all that the waker wrote reach the woken side through the run queue (goroutine) or
 //! through `done` (thread), both release/acquire; the claiming CAS needs none of its own.
 
-use super::WaitReason;
 use super::Goroutine;
+use super::WaitReason;
 use super::timer::TimerNode;
 use crate::primitive::atomic::{AtomicU32, Ordering};
 use crate::primitive::{FOREVER, futex_wait, futex_wake, now};
@@ -199,7 +199,8 @@ fn wait_of(node: *mut TimerNode) -> *const Wait {
 /// A place in one queue. Everything in it is guarded by that queue's lock while it is queued.
 pub(crate) struct Node {
     next: *mut Node,
-    prev: *mut Node,
+    /// `sync::queue` keeps a queue in one word: there the first node's `prev` is the last node.
+    pub(crate) prev: *mut Node,
     queued: bool,
     /// Which of the wait's nodes this is: 1..=65536.
     pub(crate) id: u32,
@@ -224,8 +225,8 @@ impl Node {
 
 /// First come, first served; intrusive and doubly linked. Guarded by the lock of the object that owns it.
 pub(crate) struct Queue {
-    head: *mut Node,
-    tail: *mut Node,
+    pub(crate) head: *mut Node,
+    pub(crate) tail: *mut Node,
 }
 
 impl Queue {

@@ -1,0 +1,158 @@
+/* gort_exit: it ends this goroutine from any depth, and whoever waits for the goroutine sees it ended. */
+#include "t.h"
+
+struct trace {
+    atomic_int entered, passed;
+    gort_waitgroup_t *done;
+};
+
+static __attribute__((noinline)) void dive(struct trace *t, int depth) {
+    volatile char frame[64];
+    frame[0] = (char)depth;
+    if (depth == 0) {
+        atomic_fetch_add(&t->entered, 1);
+        gort_exit();
+    } else {
+        dive(t, depth - 1);
+    }
+    frame[1] = frame[0];
+    atomic_fetch_add(&t->passed, 1);
+}
+
+static void exit_from_depth(void *arg) {
+    dive(arg, 200);
+    atomic_fetch_add(&((struct trace *)arg)->passed, 1);
+}
+
+static void exit_at_once(void *arg) {
+    dive(arg, 0);
+}
+
+static void exit_after_parks(void *arg) {
+    struct trace *t = arg;
+    gort_yield();
+    gort_sleep(T_MS / 10);
+    dive(t, 3);
+}
+
+static void exit_never_returns_and_counts_as_done(void) {
+    gort_fn_t ways[] = {exit_from_depth, exit_at_once, exit_after_parks};
+    gort_waitgroup_t done = {0};
+    struct trace t = {.done = &done};
+    int n = (int)t_n(3000, 300);
+    for (int i = 0; i < n; i++)
+        t_go(&done, ways[i % 3], &t);
+    gort_waitgroup_wait(&done);
+    CHECK_EQ(atomic_load(&t.entered), n);
+    CHECK_EQ(atomic_load(&t.passed), 0);
+}
+
+static void done_then_exit(void *arg) {
+    struct trace *t = arg;
+    gort_waitgroup_done(t->done);
+    gort_exit();
+}
+
+static void every_way_to_start_a_goroutine_can_end_by_exit(void) {
+    gort_waitgroup_t done = {0};
+    struct trace t = {.done = &done}, *copied = &t;
+    gort_spawn_options_t pinned = GORT_SPAWN_OPTIONS_INIT, big = GORT_SPAWN_OPTIONS_INIT;
+    pinned.flags = GORT_SPAWN_PINNED;
+    big.stack_size = 4 << 20;
+    big.name = "big";
+    t_quiet();
+    size_t before = gort_num_goroutines();
+    for (int i = 0; i < 200; i++) {
+        gort_waitgroup_add(&done, 1);
+        int status = i % 4 == 0   ? gort_spawn(done_then_exit, copied)
+                     : i % 4 == 1 ? gort_spawn_with(&big, done_then_exit, copied)
+                     : i % 20 > 3 ? gort_spawn(done_then_exit, copied)
+                                  : gort_spawn_with(&pinned, done_then_exit, copied);
+        CHECK_EQ(status, GORT_OK);
+    }
+    gort_waitgroup_wait(&done);
+    EVENTUALLY(gort_num_goroutines() == before);
+}
+
+static void exit_with_copied_arguments(void *arg) {
+    atomic_int *count;
+    memcpy(&count, arg, sizeof count);
+    atomic_fetch_add(count, 1);
+    gort_exit();
+}
+
+static void copied_arguments_go_with_the_goroutine(void) {
+    struct {
+        atomic_int *count;
+        char rest[5000];
+    } args = {NULL, {0}};
+    atomic_int count = 0;
+    args.count = &count;
+    for (int i = 0; i < 300; i++)
+        CHECK_EQ(gort_spawn_copy(exit_with_copied_arguments, &args, sizeof args), GORT_OK);
+    EVENTUALLY(atomic_load(&count) == 300);
+}
+
+static void locked_exit(void *arg) {
+    gort_lock_thread();
+    dive(arg, 5);
+}
+
+static void a_locked_goroutine_may_exit(void) {
+    gort_waitgroup_t done = {0};
+    struct trace t = {.done = &done};
+    for (int i = 0; i < 30; i++)
+        t_go(&done, locked_exit, &t);
+    gort_waitgroup_wait(&done);
+    CHECK_EQ(atomic_load(&t.entered), 30);
+    CHECK_EQ(atomic_load(&t.passed), 0);
+    /* and gort goes on */
+    for (int i = 0; i < 30; i++)
+        t_go(&done, exit_at_once, &t);
+    gort_waitgroup_wait(&done);
+}
+
+/* ---- children ---- */
+
+static void exit_on_a_plain_thread(void) {
+    gort_exit();
+    exit(9);
+}
+
+static void end_the_process(void *arg) {
+    (void)arg;
+    gort_sleep(20 * T_MS);
+    exit(7);
+}
+
+static int main_that_exits(void *arg) {
+    (void)arg;
+    CHECK_EQ(gort_spawn(end_the_process, NULL), GORT_OK);
+    gort_exit();
+    exit(9);
+}
+
+static void main_exits_and_others_go_on(void) {
+    gort_main(main_that_exits, NULL);
+    exit(8);
+}
+
+static void exit_outside_a_goroutine_is_a_fatal_error(void) {
+    CHILD_DIES(exit_on_a_plain_thread, "fatal error: ");
+    CHILD_DIES(exit_on_a_plain_thread, "gort_exit");
+}
+
+static void when_main_exits_the_others_go_on(void) { CHILD_EXITS(main_exits_and_others_go_on, 7); }
+
+int main(int argc, char **argv) {
+    T_BEGIN(argc, argv);
+    T_CHILD(exit_on_a_plain_thread);
+    T_CHILD(main_exits_and_others_go_on);
+    RUN_BOTH(exit_never_returns_and_counts_as_done);
+    RUN(every_way_to_start_a_goroutine_can_end_by_exit);
+    RUN_BOTH(copied_arguments_go_with_the_goroutine);
+    RUN_BOTH(a_locked_goroutine_may_exit);
+    RUN(exit_outside_a_goroutine_is_a_fatal_error);
+    RUN(when_main_exits_the_others_go_on);
+    return t_end();
+}

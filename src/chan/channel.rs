@@ -1,0 +1,284 @@
+//! The channel itself: one allocation, a header and behind it the ring of elements.
+//!
+//! The one thing to know: a channel is only ever reached through `*mut Chan`, never through a reference to the
+//! whole, because it may be freed by a peer the moment its lock is released, while the call that released it
+//! is still on its way out.
+
+use super::element;
+use super::witness::Witness;
+use crate::fatal::fatal;
+use crate::primitive::SpinLock;
+use crate::primitive::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use crate::sched::wait::Queue;
+#[cfg(not(loom))]
+use std::alloc::dealloc;
+use std::alloc::{Layout, alloc};
+use std::ptr::null_mut;
+
+/// The header. What has no comment on who may touch it is guarded by `lock`; the atomics are written under it
+/// as well, and read under it or without.
+#[repr(C)]
+pub(crate) struct Chan {
+    lock: SpinLock,
+    pub(super) closed: AtomicBool,
+    /// `receivers` is not empty.
+    pub(super) receiving: AtomicBool,
+    /// `senders` is not empty.
+    pub(super) sending: AtomicBool,
+    /// The last reference is gone; whoever takes out the last pin frees.
+    orphaned: bool,
+    /// Handles held by users. Not under the lock.
+    refs: AtomicU32,
+    /// Calls that will come back to unlink their waiters, whatever becomes of the references.
+    pins: u32,
+    /// Elements in the buffer.
+    pub(super) len: AtomicUsize,
+    /// Fixed, as the next.
+    pub(super) cap: usize,
+    pub(super) elem_size: usize,
+    /// Size of the buffer: `cap * elem_size`. Fixed.
+    bytes: usize,
+    /// Offset in the buffer of the first element, and of the first free place.
+    head: usize,
+    tail: usize,
+    pub(super) receivers: Queue,
+    pub(super) senders: Queue,
+    /// Stands for all of the above that is not atomic, and for the buffer.
+    pub(super) guarded: Witness,
+}
+
+#[cfg(all(not(loom), target_pointer_width = "64"))]
+const _: () = assert!(size_of::<Chan>() == 96);
+
+impl Chan {
+    /// A channel with one reference, or null: the sizes overflow, or no memory.
+    pub(crate) fn new(elem_size: usize, cap: usize) -> *mut Chan {
+        let Some(bytes) = elem_size.checked_mul(cap) else { return null_mut() };
+        let Some(layout) = Self::layout(bytes) else { return null_mut() };
+        // SAFETY: the size is not zero, the header is part of it.
+        let this: *mut Chan = unsafe { alloc(layout) }.cast();
+        if this.is_null() {
+            return null_mut();
+        }
+        let header = Chan {
+            lock: SpinLock::new(),
+            closed: AtomicBool::new(false),
+            receiving: AtomicBool::new(false),
+            sending: AtomicBool::new(false),
+            orphaned: false,
+            refs: AtomicU32::new(1),
+            pins: 0,
+            len: AtomicUsize::new(0),
+            cap,
+            elem_size,
+            bytes,
+            head: 0,
+            tail: 0,
+            receivers: Queue::new(),
+            senders: Queue::new(),
+            guarded: Witness::new(),
+        };
+        // SAFETY: fresh memory of that layout.
+        unsafe { this.write(header) };
+        this
+    }
+
+    /// No over-alignment: elements are copied byte for byte wherever they lie, and `posix_memalign` costs
+    /// several times a `malloc`.
+    fn layout(bytes: usize) -> Option<Layout> {
+        Layout::from_size_align(size_of::<Chan>().checked_add(bytes)?, align_of::<Chan>()).ok()
+    }
+
+    /// # Safety
+    /// `this` is live, and stays so for the call.
+    pub(crate) unsafe fn retain(this: *mut Chan) {
+        // SAFETY: the caller's promise. Relaxed: who passes the new handle on, orders it.
+        let before = unsafe { (*this).refs.fetch_add(1, Ordering::Relaxed) };
+        if before > i32::MAX as u32 {
+            fatal(format_args!("gort_chan_retain: more than 2^31 references to one channel"));
+        }
+    }
+
+    /// Give up one reference; the last one frees.
+    ///
+    /// # Safety
+    /// The caller owns a reference, and no call on the channel depends on it any more.
+    pub(crate) unsafe fn release(this: *mut Chan) {
+        // SAFETY: the channel is live until our reference is gone, and the block after the test runs only if
+        // it was the last.
+        unsafe {
+            // Acquire pairs with the Release of each earlier release: what was done under other references is
+            // over. With one reference left nobody else may add one, so the subtraction can be left out.
+            if (*this).refs.load(Ordering::Acquire) != 1 && (*this).refs.fetch_sub(1, Ordering::AcqRel) != 1 {
+                return;
+            }
+            // Whoever made us see that the channel is done with may still be on its way to the unlock.
+            Self::lock(this);
+            if (*this).pins != 0 {
+                (*this).orphaned = true;
+                return Self::unlock(this);
+            }
+            Self::free(this);
+        }
+    }
+
+    /// # Safety
+    /// Nobody else reaches the channel any more.
+    pub(super) unsafe fn free(this: *mut Chan) {
+        // SAFETY: the caller's promise; the layout is the one `new` allocated with, which did not fail. (A model
+        // keeps the memory: what comes too late must meet a retired channel, not garbage.)
+        unsafe {
+            #[cfg(loom)]
+            (*this).retire();
+            #[cfg(not(loom))]
+            {
+                let size = size_of::<Chan>() + (*this).bytes;
+                dealloc(this.cast(), Layout::from_size_align_unchecked(size, align_of::<Chan>()));
+            }
+        }
+    }
+
+    /// In a model: every access to the header must have happened before this one.
+    #[cfg(loom)]
+    fn retire(&mut self) {
+        self.guarded.write();
+        self.lock.retire();
+        for flag in [&self.closed, &self.receiving, &self.sending] {
+            // SAFETY: as exclusive as `&mut self` is; loom checks the stores.
+            unsafe { flag.unsync_load() };
+        }
+        self.refs.with_mut(|_| ());
+        self.len.with_mut(|_| ());
+    }
+
+    /// # Safety
+    /// `this` is live until the lock is held.
+    #[inline(always)]
+    pub(super) unsafe fn lock(this: *mut Chan) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            (*this).lock.lock();
+            (*this).guarded.write();
+        }
+    }
+
+    /// # Safety
+    /// The caller holds the lock. The channel may be gone when this returns.
+    #[inline(always)]
+    pub(super) unsafe fn unlock(this: *mut Chan) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            (*this).guarded.write();
+            (*this).lock.unlock();
+        }
+    }
+
+    /// Keep the channel beyond its last reference, until [`Chan::unpin`].
+    ///
+    /// # Safety
+    /// The caller holds the lock.
+    pub(super) unsafe fn pin(this: *mut Chan) {
+        // SAFETY: the caller's promise.
+        unsafe { (*this).pins += 1 };
+    }
+
+    /// # Safety
+    /// The caller holds the lock, and a reference or another pin; one pin was set and is not used any more.
+    pub(super) unsafe fn unpin(this: *mut Chan) {
+        // SAFETY: the caller's promise.
+        unsafe { (*this).pins -= 1 };
+    }
+
+    /// Take out a pin and unlock; frees the channel if that was all that kept it.
+    ///
+    /// # Safety
+    /// The caller holds the lock and one pin, and does not use the channel afterwards on account of it.
+    pub(super) unsafe fn unpin_and_unlock(this: *mut Chan) {
+        // SAFETY: the caller's promise. Orphaned and not pinned: no handle is left to reach it by, and the
+        // one who set `orphaned` has unlocked since.
+        unsafe {
+            Self::unpin(this);
+            if (*this).orphaned && (*this).pins == 0 {
+                Self::free(this);
+            } else {
+                Self::unlock(this);
+            }
+        }
+    }
+
+    /// # Safety
+    /// The caller holds the lock.
+    #[cfg(test)]
+    pub(super) unsafe fn pins(this: *mut Chan) -> u32 {
+        // SAFETY: the caller's promise.
+        unsafe { (*this).pins }
+    }
+
+    /// Elements in the buffer just now.
+    ///
+    /// # Safety
+    /// `this` is live.
+    pub(crate) unsafe fn len(this: *const Chan) -> usize {
+        // SAFETY: the caller's promise.
+        unsafe { (*this).len.load(Ordering::Relaxed) }
+    }
+
+    /// # Safety
+    /// `this` is live.
+    pub(crate) unsafe fn cap(this: *const Chan) -> usize {
+        // SAFETY: the caller's promise; it never changes.
+        unsafe { (*this).cap }
+    }
+
+    /// # Safety
+    /// `this` is live.
+    pub(crate) unsafe fn elem_size(this: *const Chan) -> usize {
+        // SAFETY: the caller's promise; it never changes.
+        unsafe { (*this).elem_size }
+    }
+
+    /// Copy an element behind the last one, which leaves `len` to the caller.
+    ///
+    /// # Safety
+    /// The caller holds the lock; a place is free; `elem` is readable for an element.
+    #[inline(always)]
+    pub(super) unsafe fn write_tail(this: *mut Chan, elem: *const u8) {
+        // SAFETY: `tail` is the offset of a free place within the buffer.
+        unsafe {
+            let (size, tail) = ((*this).elem_size, (*this).tail);
+            element::copy(Self::buffer(this).add(tail), elem, size);
+            (*this).tail = Self::step(this, tail + size);
+        }
+    }
+
+    /// Copy the first element out (or, `elem` null, drop it), which leaves `len` to the caller.
+    ///
+    /// # Safety
+    /// The caller holds the lock; the buffer is not empty; `elem` is null or writable for an element.
+    #[inline(always)]
+    pub(super) unsafe fn read_head(this: *mut Chan, elem: *mut u8) {
+        // SAFETY: `head` is the offset of an element within the buffer.
+        unsafe {
+            let (size, head) = ((*this).elem_size, (*this).head);
+            if !elem.is_null() {
+                element::copy(elem, Self::buffer(this).add(head), size);
+            }
+            (*this).head = Self::step(this, head + size);
+        }
+    }
+
+    #[inline(always)]
+    fn buffer(this: *mut Chan) -> *mut u8 {
+        this.cast::<u8>().wrapping_add(size_of::<Chan>())
+    }
+
+    /// The ring closes where the buffer ends. With elements of size 0 every offset is 0.
+    ///
+    /// # Safety
+    /// `this` is live.
+    #[inline(always)]
+    unsafe fn step(this: *mut Chan, offset: usize) -> usize {
+        // SAFETY: the caller's promise.
+        if offset == unsafe { (*this).bytes } { 0 } else { offset }
+    }
+}

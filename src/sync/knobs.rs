@@ -1,0 +1,50 @@
+//! What a loom model may turn before it runs: which weakened variant to run, which must then fail; and what in
+//! earnest depends on the machine and the clock. Not in ordinary builds.
+//!
+//! Thread-local: loom runs all threads of a model on the thread that started it, and each test has its own.
+
+use std::cell::Cell;
+
+/// A way to get it wrong that a model must find.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Bug {
+    None,
+    /// Unlock frees the mutex in one step and lets go of the queue in the next.
+    FreeInTwoSteps,
+    /// A waiter that unlock has chosen, but whose deadline has passed, leaves without handing on the wake-up.
+    KeepWoken,
+    /// A waiter queues although the mutex was freed after it looked.
+    QueueUnchecked,
+    /// The last done wakes the waiters before its own last touch of the wait group.
+    WakeThenZero,
+    /// The store that makes the counter zero releases nothing.
+    ZeroRelaxed,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) struct Knobs {
+    pub(crate) bug: Bug,
+    pub(crate) spin: bool,
+    /// How long a waiter waits before the mutex is handed to it. 0: always; `i64::MAX`: never.
+    pub(crate) starving_after: i64,
+}
+
+impl Knobs {
+    pub(crate) const DEFAULT: Knobs = Knobs { bug: Bug::None, spin: false, starving_after: i64::MAX };
+}
+
+thread_local! {
+    static KNOBS: Cell<Knobs> = const { Cell::new(Knobs::DEFAULT) };
+}
+
+pub(crate) fn get() -> Knobs {
+    KNOBS.get()
+}
+
+pub(crate) fn is(bug: Bug) -> bool {
+    KNOBS.get().bug == bug
+}
+
+pub(crate) fn set(knobs: Knobs) {
+    KNOBS.set(knobs);
+}
