@@ -90,9 +90,16 @@ impl Lists {
         w.in_idle_list.set(false);
         self.workers.retain(|x| !std::ptr::eq(*x, w));
         if self.is_sentinel(w) {
-            self.sentinel = None;
-            rt.pool.set_watch(Watch::None);
+            self.vacate(rt);
         }
+    }
+
+    /// Nobody is the sentinel.
+    fn vacate(&mut self, rt: &Runtime) {
+        self.sentinel = None;
+        // What the last one slept to binds nobody any more.
+        rt.deep_until.store(FOREVER, Ordering::SeqCst);
+        rt.pool.set_watch(Watch::None);
     }
 
     /// Take a worker out of the list, the sentinel only if there is no other.
@@ -360,7 +367,9 @@ fn watch(rt: &'static Runtime, w: &'static Worker) -> bool {
     let (mut interval, mut empty) = (LOOK_FIRST, 0);
     loop {
         // Before the look: who puts a processor with a timer into the list meanwhile must arm us.
-        rt.deep_until.store(FOREVER, Ordering::SeqCst);
+        if !say(rt, w, || rt.deep_until.store(FOREVER, Ordering::SeqCst)) {
+            return false;
+        }
         let time = now();
         let (find, earliest) = look.look(rt, time);
         let state = rt.pool.load();
@@ -368,8 +377,7 @@ fn watch(rt: &'static Runtime, w: &'static Worker) -> bool {
             // Everybody is busy and looks after itself: no use for a sentinel.
             let mut lists = rt.lists();
             if lists.procs.is_empty() && lists.is_sentinel(w) {
-                lists.sentinel = None;
-                rt.pool.set_watch(Watch::None);
+                lists.vacate(rt);
             }
             return false;
         }
@@ -384,7 +392,7 @@ fn watch(rt: &'static Runtime, w: &'static Worker) -> bool {
         if state.watch() == Watch::Armed {
             if empty >= EMPTY_LOOKS || (all_idle && empty > 0) {
                 // Say it, then look again: the loop's next turn. What is published after that look finds Deep.
-                if !say(rt, w, Watch::Deep) {
+                if !say(rt, w, || rt.pool.set_watch(Watch::Deep)) {
                     return false;
                 }
                 continue;
@@ -392,12 +400,12 @@ fn watch(rt: &'static Runtime, w: &'static Worker) -> bool {
             deadline = deadline.min(time + interval);
             interval = (2 * interval).min(LOOK_LONGEST);
         } else if empty == 0 {
-            if !say(rt, w, Watch::Armed) {
+            if !say(rt, w, || rt.pool.set_watch(Watch::Armed)) {
                 return false;
             }
             continue;
-        } else {
-            rt.deep_until.store(earliest, Ordering::SeqCst);
+        } else if !say(rt, w, || rt.deep_until.store(earliest, Ordering::SeqCst)) {
+            return false;
         }
         w.sleep(deadline);
         if w.has_mail() {
@@ -406,12 +414,13 @@ fn watch(rt: &'static Runtime, w: &'static Worker) -> bool {
     }
 }
 
-/// The sentinel says what it does, if it still is the sentinel.
-fn say(rt: &Runtime, w: &Worker, watch: Watch) -> bool {
+/// The sentinel says something of itself, if it still is the sentinel. Under the lists' lock: who has lost the
+/// role must not speak for whoever has it now.
+fn say(rt: &Runtime, w: &Worker, what: impl FnOnce()) -> bool {
     let lists = rt.lists();
     let mine = lists.is_sentinel(w);
     if mine {
-        rt.pool.set_watch(watch);
+        what();
     }
     mine
 }
@@ -427,8 +436,7 @@ fn take_up(rt: &'static Runtime, w: &'static Worker, victim: Option<&'static Pro
     }
     let Some(proc) = lists.take_proc(rt) else {
         // All are busy now: no use for a sentinel. Whoever goes idle next takes the role.
-        lists.sentinel = None;
-        rt.pool.set_watch(Watch::None);
+        lists.vacate(rt);
         return false;
     };
     lists.remove_worker(rt, w);

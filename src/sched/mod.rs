@@ -71,7 +71,7 @@ pub(crate) use reason::WaitReason;
 
 #[cfg(not(loom))]
 pub(crate) use {
-    goroutine::{AtEnd, Body, Extra, Goroutine, PINNED},
+    goroutine::{AtEnd, Extra, Goroutine, PINNED},
     main::main,
     pin::{lock_thread, unlock_thread},
     runtime::{Options, rt, start},

@@ -72,9 +72,9 @@ fn pick(rt: &'static Runtime, w: &'static Worker, proc: &'static Proc) -> Option
     let local = unsafe { proc.local() };
     local.tick = local.tick.wrapping_add(1);
     proc.count_tick(local.tick);
-    if local.tick % FAIRNESS == 0 {
+    if local.tick.is_multiple_of(FAIRNESS) {
         // In turn, so that neither starves behind the other.
-        let old = if local.tick / FAIRNESS % 2 == 0 {
+        let old = if (local.tick / FAIRNESS).is_multiple_of(2) {
             inject_one(rt).or_else(|| proc.take_oldest_fresh())
         } else {
             proc.take_oldest_fresh().or_else(|| inject_one(rt))

@@ -9,7 +9,7 @@ use crate::sched::WaitReason;
 use crate::sched::threads_only::{SwitchBug, become_goroutine};
 use crate::sched::timer::TimerHeap;
 use crate::sched::wait::{Node, Order, Queue, TIMED_OUT, Wait};
-use loom::cell::UnsafeCell as Checked;
+use loom::cell;
 use loom::sync::{Arc, Mutex, MutexGuard};
 use loom::thread;
 use std::cell::UnsafeCell;
@@ -53,7 +53,7 @@ impl Object {
             if node.is_null() {
                 return false;
             }
-            (*(*node).elem.cast::<Checked<u32>>()).with_mut(|value| *value = 7);
+            (*(*node).elem.cast::<cell::UnsafeCell<u32>>()).with_mut(|value| *value = 7);
             let wait = (*node).wait;
             drop(guard);
             Wait::wake(wait, Order::Next);
@@ -70,7 +70,7 @@ unsafe fn unlock(guard: *mut ()) {
 
 /// Wait for a value; what came of it.
 fn wait(object: &Object, guard: MutexGuard<'_, ()>, deadline: i64) -> u32 {
-    let value = Checked::new(0);
+    let value = cell::UnsafeCell::new(0);
     let mut guard = Some(guard);
     let mut wait = Wait::new(WaitReason::None, false);
     wait.set_deadline(deadline);

@@ -509,7 +509,9 @@ impl World {
     /// The sentinel's looks, up to its sleep. One empty look has it go deep (really up to four, with pauses).
     pub(super) fn watch(&self, w: usize) -> End {
         loop {
-            self.deep_until.store(FOREVER, Ordering::SeqCst);
+            if !self.say_deep_until(w, FOREVER) {
+                return End::Sleeps { until: FOREVER };
+            }
             self.sc();
             let found = self.look();
             let earliest = self.earliest();
@@ -530,7 +532,8 @@ impl World {
                 return End::Watches;
             }
             if !armed {
-                return self.sleep_deep(w, earliest);
+                let still = self.say_deep_until(w, earliest);
+                return End::Sleeps { until: if still { earliest } else { FOREVER } };
             }
             if !self.say(w, Watch::Deep) {
                 return End::Sleeps { until: FOREVER };
@@ -556,18 +559,18 @@ impl World {
         still
     }
 
-    /// The sentinel, which has said Deep, says until when it sleeps.
-    pub(super) fn sleep_deep(&self, w: usize, earliest: usize) -> End {
+    /// The sentinel says until when it sleeps; `FOREVER`: it looks. False: as for `say`.
+    fn say_deep_until(&self, w: usize, until: usize) -> bool {
         if self.is(Bug::StaleDeepUntil) {
-            self.deep_until.store(earliest, Ordering::SeqCst);
-            return End::Sleeps { until: earliest };
+            self.deep_until.store(until, Ordering::SeqCst);
+            return true;
         }
         let lists = self.lists();
-        if lists.sentinel != Some(w) {
-            return End::Sleeps { until: FOREVER };
+        let still = lists.sentinel == Some(w);
+        if still {
+            self.deep_until.store(until, Ordering::SeqCst);
         }
-        self.deep_until.store(earliest, Ordering::SeqCst);
-        End::Sleeps { until: earliest }
+        still
     }
 
     /// `Look::look`, as far as work goes.
@@ -597,6 +600,11 @@ impl World {
             let listed = lists.workers.contains(&w);
             let sentinel = lists.sentinel == Some(w);
             if let Some(parcel) = parcel {
+                assert!(
+                    !lists.procs.contains(&parcel.proc),
+                    "processor {} is idle and was sent",
+                    parcel.proc
+                );
                 assert!(!listed, "a processor was sent to a worker in the idle list");
                 assert!(!matches!(end, End::Holds { .. } | End::Hog), "worker {w} got a second processor");
                 sees_work |= parcel.task == 0;
