@@ -15,14 +15,16 @@
 //! has queued work or any has a timer, there is a sentinel, and it is armed or sleeps no longer than the
 //! earliest timer; whoever takes the role away re-establishes this ([`leave_sentinel`]).
 //!
-//! Lock order: the lists' lock is the outermost; under it only an inbox's.
+//! Lock order: the lists' lock is the outermost; under it only an inbox's and, where stacks are given back, the
+//! stack pool's.
 
 use super::pool::Watch;
 use super::proc::{MAX_PROCS, Proc, WOKEN_BACKLOG};
 use super::runtime::Runtime;
 use super::thread;
 use super::worker::{Parcel, Worker};
-use crate::primitive::atomic::Ordering;
+use crate::coroutine;
+use crate::primitive::atomic::{Ordering, fence};
 use crate::primitive::{FOREVER, now};
 use std::sync::MutexGuard;
 
@@ -90,9 +92,28 @@ impl Lists {
         w.in_idle_list.set(false);
         self.workers.retain(|x| !std::ptr::eq(*x, w));
         if self.is_sentinel(w) {
-            self.sentinel = None;
-            rt.pool.set_watch(Watch::None);
+            self.vacate(rt);
         }
+    }
+
+    /// Give the stacks that idle processors keep to the pool; false: there were none.
+    pub(super) fn release_stacks(&self) -> bool {
+        let mut any = false;
+        for idle in &self.procs {
+            // SAFETY: nobody holds a processor that is in the list, and the list is locked.
+            let stacks = unsafe { &mut idle.local().stacks };
+            any |= !stacks.is_empty();
+            coroutine::release_batch(stacks, 0);
+        }
+        any
+    }
+
+    /// Nobody is the sentinel.
+    fn vacate(&mut self, rt: &Runtime) {
+        self.sentinel = None;
+        // What the last one slept to binds nobody any more.
+        rt.deep_until.store(FOREVER, Ordering::SeqCst);
+        rt.pool.set_watch(Watch::None);
     }
 
     /// Take a worker out of the list, the sentinel only if there is no other.
@@ -139,6 +160,8 @@ impl Look {
         // After a long pause the last look says nothing about speed: only a queue that stands still counts.
         let few = if elapsed > 2 * LOOK_LONGEST { 0 } else { (elapsed / COARSE).max(0) as u32 };
         self.at = time;
+        // What was said before (deep, until when) comes before these looks; a timer's deadline is read relaxed.
+        fence(Ordering::SeqCst);
         let mut find = if rt.injector.is_empty() { Find::Nothing } else { Find::Work };
         let mut earliest = FOREVER;
         for (i, proc) in rt.procs().enumerate() {
@@ -238,6 +261,8 @@ pub(super) fn leave_sentinel(rt: &'static Runtime, lists: MutexGuard<'_, Lists>)
 
 /// Is there anything that only a sentinel sees: queued work, or a timer due before `until`?
 fn needs_watch(rt: &Runtime, until: i64) -> bool {
+    // What was said before (idle, no sentinel) comes before these looks; a timer's deadline is read relaxed.
+    fence(Ordering::SeqCst);
     rt.procs().any(|p| p.has_work() || p.timers.next() < until)
 }
 
@@ -251,10 +276,15 @@ pub(super) fn go_idle(rt: &'static Runtime, w: &'static Worker) {
     w.proc.set(None);
     lists.put_proc(rt, proc);
     lists.put_worker(w);
-    if lists.procs.len() as u32 >= rt.limit.load(Ordering::Relaxed) {
+    // Whoever found no stack looked for those of idle processors before we were in the list.
+    let freed = rt.stackless.any() && lists.release_stacks();
+    if !freed && lists.procs.len() as u32 >= rt.limit.load(Ordering::Relaxed) {
         rt.stackless.check(rt);
     }
     drop(lists);
+    if freed {
+        rt.stackless.retry(rt, rt.class);
+    }
     if w.searching.replace(false) {
         // `has_open_work` comes next, whether this was the last or not.
         rt.pool.stop_searching();
@@ -272,6 +302,7 @@ pub(super) fn go_idle(rt: &'static Runtime, w: &'static Worker) {
         }
         // All are busy, or a processor is on its way to us. But somebody may have left his own work to us
         // while we counted as searching.
+        drop(lists);
         stop_searching(rt);
     }
     look_after(rt);
@@ -360,7 +391,9 @@ fn watch(rt: &'static Runtime, w: &'static Worker) -> bool {
     let (mut interval, mut empty) = (LOOK_FIRST, 0);
     loop {
         // Before the look: who puts a processor with a timer into the list meanwhile must arm us.
-        rt.deep_until.store(FOREVER, Ordering::SeqCst);
+        if !say(rt, w, || rt.deep_until.store(FOREVER, Ordering::SeqCst)) {
+            return false;
+        }
         let time = now();
         let (find, earliest) = look.look(rt, time);
         let state = rt.pool.load();
@@ -368,8 +401,7 @@ fn watch(rt: &'static Runtime, w: &'static Worker) -> bool {
             // Everybody is busy and looks after itself: no use for a sentinel.
             let mut lists = rt.lists();
             if lists.procs.is_empty() && lists.is_sentinel(w) {
-                lists.sentinel = None;
-                rt.pool.set_watch(Watch::None);
+                lists.vacate(rt);
             }
             return false;
         }
@@ -384,7 +416,7 @@ fn watch(rt: &'static Runtime, w: &'static Worker) -> bool {
         if state.watch() == Watch::Armed {
             if empty >= EMPTY_LOOKS || (all_idle && empty > 0) {
                 // Say it, then look again: the loop's next turn. What is published after that look finds Deep.
-                if !say(rt, w, Watch::Deep) {
+                if !say(rt, w, || rt.pool.set_watch(Watch::Deep)) {
                     return false;
                 }
                 continue;
@@ -392,12 +424,12 @@ fn watch(rt: &'static Runtime, w: &'static Worker) -> bool {
             deadline = deadline.min(time + interval);
             interval = (2 * interval).min(LOOK_LONGEST);
         } else if empty == 0 {
-            if !say(rt, w, Watch::Armed) {
+            if !say(rt, w, || rt.pool.set_watch(Watch::Armed)) {
                 return false;
             }
             continue;
-        } else {
-            rt.deep_until.store(earliest, Ordering::SeqCst);
+        } else if !say(rt, w, || rt.deep_until.store(earliest, Ordering::SeqCst)) {
+            return false;
         }
         w.sleep(deadline);
         if w.has_mail() {
@@ -406,12 +438,13 @@ fn watch(rt: &'static Runtime, w: &'static Worker) -> bool {
     }
 }
 
-/// The sentinel says what it does, if it still is the sentinel.
-fn say(rt: &Runtime, w: &Worker, watch: Watch) -> bool {
+/// The sentinel says something of itself, if it still is the sentinel. Under the lists' lock: who has lost the
+/// role must not speak for whoever has it now.
+fn say(rt: &Runtime, w: &Worker, what: impl FnOnce()) -> bool {
     let lists = rt.lists();
     let mine = lists.is_sentinel(w);
     if mine {
-        rt.pool.set_watch(watch);
+        what();
     }
     mine
 }
@@ -427,8 +460,7 @@ fn take_up(rt: &'static Runtime, w: &'static Worker, victim: Option<&'static Pro
     }
     let Some(proc) = lists.take_proc(rt) else {
         // All are busy now: no use for a sentinel. Whoever goes idle next takes the role.
-        lists.sentinel = None;
-        rt.pool.set_watch(Watch::None);
+        lists.vacate(rt);
         return false;
     };
     lists.remove_worker(rt, w);
