@@ -64,15 +64,8 @@ install: $(if $(SKIP_BUILD),,build) ## Install to PREFIX below DESTDIR (SKIP_BUI
 	    -e 's|@VERSION@|$(VERSION)|' -e 's|@LIBS_PRIVATE@|$(LIBS_PRIVATE)|' gort.pc.in \
 	    >"$(DESTDIR)$(PKGCONFIGDIR)/gort.pc"
 
-BENCHES := $(patsubst bench/c/%.c,$(C)/bench/%,$(wildcard bench/c/*.c))
-
-bench: build $(BENCHES) ## Measure: run every program of bench/c
-	@$(if $(BENCHES),for b in $(BENCHES); do echo "== $$b"; $$b || exit; done,echo "bench/c: no programs")
-
-$(C)/bench/%: bench/c/%.c include/gort.h
-	@mkdir -p $(@D)
-	$(CC) -std=gnu11 -O2 -g -Wall -Wextra $(CFLAGS) -Iinclude -Ibindings/c -o $@ $< \
-	    -L$(C)/lib -Wl,-rpath,$(C)/lib -lgort -lpthread -lm
+bench: build ## Measure: the workloads of bench/c with one and two workers (ARGS=--go: beside Go; --help)
+	bench/run $(ARGS)
 
 MINUTES ?= 30
 

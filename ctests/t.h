@@ -100,6 +100,14 @@ static inline bool t_stress(void) { return getenv("GORT_STRESS") != NULL; }
 /* How often to do something: `full` in a test run, `small` in a round of stress. */
 static inline long t_n(long full, long small) { return t_stress() ? small : full; }
 
+/* For what is repeated to meet a rare moment: `n` times, or as often as fits into a while. On one busy CPU a
+ * round that two threads must share takes a time slice of the kernel's, not microseconds. */
+static inline bool t_again(long i, long n, int64_t *until) {
+    if (i == 0)
+        *until = gort_now() + (t_stress() ? 150 : 1000) * T_MS;
+    return i < n && (i < 10 || gort_now() < *until);
+}
+
 static inline void *t_watchdog(void *arg) {
     (void)arg;
     unsigned seen = 0, seconds = 0;
@@ -166,10 +174,10 @@ static inline int t_as_main_goroutine(void *test) {
     return 77;
 }
 
-static inline void t_run_both(const char *name, void (*test)(void)) {
-    t_run(name, test);
+static inline void t_run_as_main(const char *name, void (*test)(void)) {
     if (!t_wanted(name))
         return;
+    atomic_store(&t_state.test, name);
     atomic_fetch_add(&t_state.tests_run, 1);
     CHECK_EQ(gort_main(t_as_main_goroutine, (void *)test), 77);
 }
@@ -184,8 +192,10 @@ static inline int t_end(void) {
 #define T_CHILD(part) t_child_part(#part, part)
 /* Run a test on the plain main thread. */
 #define RUN(test) t_run(#test, test)
-/* Run it on the plain main thread, then as the main goroutine. */
-#define RUN_BOTH(test) t_run_both(#test, test)
+/* Run it as the main goroutine. */
+#define RUN_AS_MAIN(test) t_run_as_main(#test, test)
+/* First the one, then the other. */
+#define RUN_BOTH(test) (t_run(#test, test), t_run_as_main(#test, test))
 
 /* ---- threads ---- */
 

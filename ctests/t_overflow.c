@@ -142,7 +142,7 @@ static void start_gort(void) {
 
 static void write_to_null(void *arg) {
     (void)arg;
-    int *volatile null = NULL;
+    volatile int *volatile null = NULL;
     *null = 1;
 }
 

@@ -45,7 +45,8 @@ static void spin_until_all_are_here(void *arg) {
 }
 
 static void as_many_goroutines_as_workers_run_at_once(void) {
-    for (long round = 0; round < t_n(100, 20); round++) {
+    int64_t until;
+    for (long round = 0; t_again(round, t_n(100, 20), &until); round++) {
         gort_waitgroup_t done = {0};
         struct meeting m = {0, gort_max_procs(0) - gort_in_goroutine()};
         for (int i = 0; i < m.expected; i++)
@@ -81,7 +82,8 @@ static void wake_and_keep_the_worker(void *arg) {
 static void a_goroutine_woken_by_a_hog_is_taken_over_by_another_worker(void) {
     if (gort_max_procs(0) < 2)
         return; /* with one worker a hog may keep it */
-    for (long round = 0; round < t_n(200, 40); round++) {
+    int64_t until;
+    for (long round = 0; t_again(round, t_n(200, 40), &until); round++) {
         gort_waitgroup_t done = {0};
         struct hog h = {gort_chan_new(0, 0), 0, round % 2};
         t_go(&done, woken_by_the_hog, &h);

@@ -74,7 +74,7 @@ static void observe(void *arg) {
 }
 
 static void look(int channels, int movers, int observers, bool threads, bool room) {
-    struct table t = {.channels = channels, .room = room, .looks = t_n(15000, 1500), .observers_left = observers};
+    struct table t = {.channels = channels, .room = room, .looks = t_n(50000, 2000), .observers_left = observers};
     gort_waitgroup_t done = {0};
     for (int i = 0; i < channels; i++) {
         t.chans[i] = gort_chan_new(sizeof(int), ROOM);
@@ -129,7 +129,8 @@ static void look_once(void *arg) {
 }
 
 static void never_the_default_while_the_second_gets_ready_before_the_first_is_emptied(void) {
-    for (long i = 0; i < t_n(10000, 1500); i++) {
+    int64_t until;
+    for (long i = 0; t_again(i, t_n(20000, 1500), &until); i++) {
         gort_waitgroup_t done = {0};
         atomic_int arrived = 0;
         int token = 1;

@@ -159,7 +159,8 @@ static void only_done(void *arg) { gort_waitgroup_done(&((struct mortal *)arg)->
 static void the_memory_is_the_waiters_own_when_wait_returns(void) {
     enum { BATCH = 64, DONERS = 3 };
     static struct mortal mortals[BATCH];
-    for (long round = 0; round < t_n(150, 15); round++) {
+    int64_t until;
+    for (long round = 0; t_again(round, t_n(150, 15), &until); round++) {
         gort_waitgroup_t callers = {0};
         memset(mortals, 0, sizeof mortals);
         for (int i = 0; i < BATCH; i++) {
@@ -185,7 +186,8 @@ static void the_memory_is_the_waiters_own_when_wait_returns(void) {
 
 static void it_may_be_freed_as_soon_as_wait_returns(void) {
     gort_waitgroup_t callers = {0};
-    for (long i = 0; i < t_n(10000, 1000); i++) {
+    int64_t until;
+    for (long i = 0; t_again(i, t_n(10000, 1000), &until); i++) {
         struct mortal *m = calloc(1, sizeof *m);
         CHECK(m != NULL);
         gort_waitgroup_add(&m->wg, 2);

@@ -21,7 +21,8 @@ static void set_b(void *arg) { atomic_store(&((struct flags *)arg)->b, 1); }
 
 static void with_one_worker_yield_lets_the_others_run(void) {
     int before = gort_max_procs(1);
-    for (long i = 0; i < t_n(1000, 100); i++) {
+    int64_t until;
+    for (long i = 0; t_again(i, t_n(1000, 100), &until); i++) {
         struct flags f = {0, 0};
         gort_waitgroup_t done = {0};
         t_go(&done, set_a_when_b, &f);

@@ -22,16 +22,12 @@ use super::{NoStack, guard, trim};
 use crate::primitive::SpinLock;
 use std::cell::UnsafeCell;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The most stacks that are made at once.
 const MOST_AT_ONCE: usize = 64;
 /// The most address space that is guarded ahead of need: no more than 64 stacks of the default size, and
 /// nothing for big ones, whose guards need page tables of their own.
 const AHEAD: usize = 16 << 20;
-
-/// Bytes of the stacks made so far.
-static RESERVED: AtomicUsize = AtomicUsize::new(0);
 
 static POOLS: [Pool; Class::COUNT] = {
     let mut pools = [const { Pool::new(Class::from_index(0)) }; Class::COUNT];
@@ -94,28 +90,6 @@ pub(crate) fn release_batch(stacks: &mut Vec<Stack>, keep: usize) {
     }
     stacks.drain(..n);
     trim::note();
-}
-
-/// Call `f` for every stack that has ever been made, in use or not, and for those made ahead of need. No lock
-/// is held while `f` runs, so it may take the scheduler's, and may acquire and release. The price is that `f`
-/// may meet a stack that has just been released or acquired: the record at [`Stack::place`] can be read at
-/// any time (a stack's memory is never unmapped), is zero on a stack that is new or was trimmed, and must say by
-/// its own means what it is worth.
-pub(crate) fn for_each_slot(mut f: impl FnMut(Stack)) {
-    for pool in all() {
-        let mut slab = 0;
-        let mut stacks = Vec::new();
-        // Slabs are only ever added, at the end.
-        while pool.with(|lists| lists.slabs.get(slab).map(|slab| stacks.extend(slab.claimed()))).is_some() {
-            stacks.drain(..).for_each(&mut f);
-            slab += 1;
-        }
-    }
-}
-
-/// Bytes of address space of all stacks that have been made, handed out or pooled.
-pub(crate) fn reserved_bytes() -> usize {
-    RESERVED.load(Ordering::Relaxed)
 }
 
 /// The stacks of one class.
@@ -189,7 +163,6 @@ impl Pool {
             Err(why) => (0, Some(why)),
         };
         let (made, failed) = fresh.split_at(done);
-        RESERVED.fetch_add(done * size, Ordering::Relaxed);
         let (first, ahead) = made.split_at(done.min(wanted));
         self.with(|lists| {
             lists.raw.extend(failed);

@@ -116,7 +116,9 @@ mod tests {
     use super::*;
 
     #[repr(align(64))]
-    struct Record([u8; 256]);
+    struct Record {
+        _bytes: [u8; 256],
+    }
 
     fn stack(slot: usize, size: usize) -> Stack {
         let base = std::ptr::without_provenance_mut(7 << 30);

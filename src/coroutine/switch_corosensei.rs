@@ -127,6 +127,7 @@ impl Coroutine {
     }
 
     /// Where the stack of a suspended coroutine ends, for dumps: all its frames but the last are above.
+    #[cfg(test)]
     pub(crate) fn saved_sp(&self) -> *mut u8 {
         self.sp
     }

@@ -158,6 +158,7 @@ impl Coroutine {
     }
 
     /// Where the stack of a suspended coroutine ends, for dumps: all its frames are above.
+    #[cfg(test)]
     pub(crate) fn saved_sp(&self) -> *mut u8 {
         self.sp
     }

@@ -161,11 +161,6 @@ fn give_back(stacks: &[Option<Stack>]) {
     let _ = unsafe { advise_all(&ranges[..stacks.len()], libc::MADV_DONTNEED) };
 }
 
-/// How many threads of the process are this module's: for whoever counts all of them.
-pub(crate) fn helper_threads() -> usize {
-    usize::from(STATE.load(Ordering::Relaxed) != ABSENT)
-}
-
 /// To be called before fork, so that no pool is in the middle of a change in the child.
 pub(crate) fn before_fork() {
     TRIMMING.lock();

@@ -81,7 +81,7 @@ pub unsafe extern "C" fn gort_spawn_copy(fn_: gort_fn_t, args: *const c_void, si
         copy.set_len(units);
     }
     let arg = copy.as_mut_ptr().cast::<c_void>();
-    let extra = Some(Box::new(Extra { name: None, args: copy }));
+    let extra = Some(Box::new(Extra { name: None, _args: copy }));
     spawn(Spawn { body, arg, class: None, flags: 0, extra, at_end: None })
 }
 
@@ -118,7 +118,7 @@ pub unsafe extern "C" fn gort_spawn_with(
     } else {
         // SAFETY: a name is a NUL-terminated text.
         let name = CString::from(unsafe { CStr::from_ptr(opts.name) });
-        Some(Box::new(Extra { name: Some(name), args: Vec::new() }))
+        Some(Box::new(Extra { name: Some(name), _args: Vec::new() }))
     };
     let flags = if opts.flags & GORT_SPAWN_PINNED != 0 { sched::PINNED } else { 0 };
     spawn(Spawn { body, arg, class, flags, extra, at_end: None })

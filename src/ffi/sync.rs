@@ -1,7 +1,8 @@
 //! Mutexes and wait groups: values in the caller's memory, ready when zeroed.
 //!
 //! The one thing to know: `gort_mutex_t` and `gort_waitgroup_t` are what C sees, two words without meaning; a
-//! pointer to one is cast to the core's type, which fits into it.
+//! pointer to one is cast to the core's type, which fits into it. They are aligned to 8 because `u64` is (checked
+//! below): cbindgen makes a struct with an `align` of its own opaque, unless told of a macro for it.
 
 use super::goroutine::gort_fn_t;
 use super::status::{EAGAIN, EINVAL, ENOMEM, ETIMEDOUT, OK};

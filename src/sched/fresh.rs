@@ -7,7 +7,7 @@
 use super::goroutine::Fresh;
 use std::alloc::{Layout, alloc};
 use std::ptr::{NonNull, null_mut};
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 
 /// A free record; the links lie where the record's first fields will be.
 struct Free {
@@ -25,12 +25,17 @@ pub(super) struct FreshList {
 }
 
 /// The first of the batches of `BATCH` records each.
-struct Batches(*mut Free);
+pub(super) struct Batches(*mut Free);
 
 // SAFETY: free records belong to whoever takes them out of the list; the mutex hands them over.
 unsafe impl Send for Batches {}
 
 static BATCHES: Mutex<Batches> = Mutex::new(Batches(null_mut()));
+
+/// Lock the global list: also for a fork.
+pub(super) fn lock_batches() -> MutexGuard<'static, Batches> {
+    BATCHES.lock().unwrap_or_else(|e| e.into_inner())
+}
 
 impl FreshList {
     pub(super) const fn new() -> Self {
@@ -68,7 +73,7 @@ impl FreshList {
 
     /// Give all but at most `keep` + a batch to the global list.
     pub(super) fn flush(&mut self, keep: usize) {
-        let mut batches = BATCHES.lock().unwrap_or_else(|e| e.into_inner());
+        let mut batches = lock_batches();
         while self.len >= keep + BATCH {
             let first = self.head;
             let mut last = first;
@@ -89,7 +94,7 @@ impl FreshList {
 
     #[cold]
     fn refill(&mut self) -> bool {
-        let mut batches = BATCHES.lock().unwrap_or_else(|e| e.into_inner());
+        let mut batches = lock_batches();
         let first = batches.0;
         if !first.is_null() {
             // SAFETY: the list holds first records of free batches.

@@ -35,7 +35,7 @@ pub(crate) struct AtEnd {
 pub(crate) struct Extra {
     pub(crate) name: Option<CString>,
     /// The arguments that were copied for `gort_spawn_copy`, in 16-byte units so that they are aligned.
-    pub(crate) args: Vec<u128>,
+    pub(crate) _args: Vec<u128>,
 }
 
 /// Never changes OS thread once started.

@@ -54,10 +54,18 @@ impl Lists {
         self.sentinel.is_some_and(|s| std::ptr::eq(s, w))
     }
 
-    /// Put a processor with an empty run queue into the list.
+    /// Put a processor with an empty run queue into the list; one beyond the limit retires.
     pub(super) fn put_proc(&mut self, rt: &Runtime, proc: &'static Proc) {
+        if proc.id >= rt.limit.load(Ordering::Relaxed) && !self.closed {
+            rt.retire(proc);
+            return;
+        }
         proc.idle.store(true, Ordering::Relaxed);
         self.procs.push(proc);
+        if self.sentinel.is_none() {
+            // Whoever armed the watch while there was nobody idle to keep it, has to do so again.
+            rt.pool.set_watch(Watch::None);
+        }
         rt.pool.add_idle();
     }
 
@@ -82,9 +90,16 @@ impl Lists {
         w.in_idle_list.set(false);
         self.workers.retain(|x| !std::ptr::eq(*x, w));
         if self.is_sentinel(w) {
-            self.sentinel = None;
-            rt.pool.set_watch(Watch::None);
+            self.vacate(rt);
         }
+    }
+
+    /// Nobody is the sentinel.
+    fn vacate(&mut self, rt: &Runtime) {
+        self.sentinel = None;
+        // What the last one slept to binds nobody any more.
+        rt.deep_until.store(FOREVER, Ordering::SeqCst);
+        rt.pool.set_watch(Watch::None);
     }
 
     /// Take a worker out of the list, the sentinel only if there is no other.
@@ -199,16 +214,19 @@ pub(super) fn arm(rt: &'static Runtime) {
     }
 }
 
-/// The watch is said to be armed: make it true.
-fn send_sentinel(rt: &'static Runtime, lists: MutexGuard<'_, Lists>) {
+/// The watch is said to be armed: make it true. The role is given out here, under the lock, and not when the
+/// worker looks: until then somebody else may have use for that worker, and nobody would keep the watch.
+fn send_sentinel(rt: &'static Runtime, mut lists: MutexGuard<'_, Lists>) {
     if let Some(sentinel) = lists.sentinel {
         sentinel.poke();
-    } else if let Some(worker) = lists.workers.last() {
-        // It takes the role when it looks.
-        worker.poke();
-    } else if lists.procs.is_empty() {
+    } else if lists.procs.is_empty() || lists.closed {
         rt.pool.set_watch(Watch::None);
+    } else if let Some(&worker) = lists.workers.last() {
+        lists.sentinel = Some(worker);
+        rt.pool.set_watch(Watch::Armed);
+        worker.poke();
     } else {
+        // It takes the role when it comes; until then `put_proc` may take back what the watch says.
         drop(lists);
         thread::start(rt, None, None);
     }
@@ -220,10 +238,14 @@ pub(super) fn leave_sentinel(rt: &'static Runtime, lists: MutexGuard<'_, Lists>)
         return;
     }
     // `remove_worker` has said None (SeqCst) before these looks: a publisher whose work they miss reads None.
-    let needed = rt.procs().any(|p| p.has_work() || p.timers.next() != FOREVER);
-    if needed && rt.pool.claim_arming().is_some() {
+    if needs_watch(rt, FOREVER) && rt.pool.claim_arming().is_some() {
         send_sentinel(rt, lists);
     }
+}
+
+/// Is there anything that only a sentinel sees: queued work, or a timer due before `until`?
+fn needs_watch(rt: &Runtime, until: i64) -> bool {
+    rt.procs().any(|p| p.has_work() || p.timers.next() < until)
 }
 
 /// Leave the processor, which has nothing to run, and sleep until there is one to hold again.
@@ -236,8 +258,12 @@ pub(super) fn go_idle(rt: &'static Runtime, w: &'static Worker) {
     w.proc.set(None);
     lists.put_proc(rt, proc);
     lists.put_worker(w);
+    if lists.procs.len() as u32 >= rt.limit.load(Ordering::Relaxed) {
+        rt.stackless.check(rt);
+    }
     drop(lists);
     if w.searching.replace(false) {
+        // `has_open_work` comes next, whether this was the last or not.
         rt.pool.stop_searching();
     }
     // The last look: the second half of the pair in `pool`.
@@ -251,16 +277,26 @@ pub(super) fn go_idle(rt: &'static Runtime, w: &'static Worker) {
             w.searching.set(true);
             return;
         }
-        // All are busy, or a processor is on its way to us: the work will be seen.
-        rt.pool.stop_searching();
+        // All are busy, or a processor is on its way to us. But somebody may have left his own work to us
+        // while we counted as searching.
+        drop(lists);
+        stop_searching(rt);
     }
-    look_after(rt, proc);
+    look_after(rt);
     wait_in_list(rt, w, rt.lists());
 }
 
-/// A processor was put into the idle list: whom to tell of what only the sentinel sees.
-fn look_after(rt: &'static Runtime, proc: &Proc) {
-    if proc.timers.next() != FOREVER || rt.procs().any(Proc::has_work) {
+/// One worker less searches; the last one looks once more.
+pub(super) fn stop_searching(rt: &'static Runtime) {
+    if rt.pool.stop_searching() && rt.has_open_work() {
+        wake_worker(rt);
+    }
+}
+
+/// A processor was put into the idle list, the first one perhaps: see to what only a sentinel sees.
+fn look_after(rt: &'static Runtime) {
+    // A deep sentinel wakes for the timers that it saw. `deep_until` is FOREVER while it looks.
+    if needs_watch(rt, rt.deep_until.load(Ordering::SeqCst)) {
         arm(rt);
     }
 }
@@ -269,7 +305,7 @@ fn look_after(rt: &'static Runtime, proc: &Proc) {
 pub(super) fn hand_off(rt: &'static Runtime, w: &'static Worker) {
     let Some(proc) = w.proc.take() else { return };
     if w.searching.replace(false) {
-        rt.pool.stop_searching();
+        stop_searching(rt);
     }
     let mut lists = rt.lists();
     if proc.has_work() || !rt.injector.is_empty() {
@@ -281,18 +317,24 @@ pub(super) fn hand_off(rt: &'static Runtime, w: &'static Worker) {
     if rt.has_open_work() {
         wake_worker(rt);
     }
-    look_after(rt, proc);
+    look_after(rt);
 }
 
 /// The calling worker holds no processor: wait until it does.
 pub(super) fn wait_for_proc(rt: &'static Runtime, w: &'static Worker) {
     let mut lists = rt.lists();
-    if w.inbox_len.load(Ordering::Relaxed) != 0 {
+    let injected = w.inbox_len.load(Ordering::Relaxed) != 0;
+    if injected {
         // Ready goroutines that only this thread may run: to be found by a worker with a processor, who will
         // hand it to this one.
         rt.inject_inbox(w);
     }
     lists.put_worker(w);
+    if injected {
+        drop(lists);
+        wake_worker(rt);
+        lists = rt.lists();
+    }
     wait_in_list(rt, w, lists);
 }
 
@@ -325,6 +367,10 @@ fn watch(rt: &'static Runtime, w: &'static Worker) -> bool {
     let look = unsafe { &mut *w.look.get() };
     let (mut interval, mut empty) = (LOOK_FIRST, 0);
     loop {
+        // Before the look: who puts a processor with a timer into the list meanwhile must arm us.
+        if !say(rt, w, || rt.deep_until.store(FOREVER, Ordering::SeqCst)) {
+            return false;
+        }
         let time = now();
         let (find, earliest) = look.look(rt, time);
         let state = rt.pool.load();
@@ -332,8 +378,7 @@ fn watch(rt: &'static Runtime, w: &'static Worker) -> bool {
             // Everybody is busy and looks after itself: no use for a sentinel.
             let mut lists = rt.lists();
             if lists.procs.is_empty() && lists.is_sentinel(w) {
-                lists.sentinel = None;
-                rt.pool.set_watch(Watch::None);
+                lists.vacate(rt);
             }
             return false;
         }
@@ -343,25 +388,42 @@ fn watch(rt: &'static Runtime, w: &'static Worker) -> bool {
             Find::Busy => empty = 0,
             Find::Nothing => empty += 1,
         }
-        let all_idle = state.idle() == rt.limit.load(Ordering::Relaxed);
+        let all_idle = state.idle() >= rt.limit.load(Ordering::Relaxed);
         let mut deadline = earliest;
         if state.watch() == Watch::Armed {
             if empty >= EMPTY_LOOKS || (all_idle && empty > 0) {
                 // Say it, then look again: the loop's next turn. What is published after that look finds Deep.
-                rt.pool.set_watch(Watch::Deep);
+                if !say(rt, w, || rt.pool.set_watch(Watch::Deep)) {
+                    return false;
+                }
                 continue;
             }
             deadline = deadline.min(time + interval);
             interval = (2 * interval).min(LOOK_LONGEST);
         } else if empty == 0 {
-            rt.pool.set_watch(Watch::Armed);
+            if !say(rt, w, || rt.pool.set_watch(Watch::Armed)) {
+                return false;
+            }
             continue;
+        } else if !say(rt, w, || rt.deep_until.store(earliest, Ordering::SeqCst)) {
+            return false;
         }
         w.sleep(deadline);
         if w.has_mail() {
             return false;
         }
     }
+}
+
+/// The sentinel says something of itself, if it still is the sentinel. Under the lists' lock: who has lost the
+/// role must not speak for whoever has it now.
+fn say(rt: &Runtime, w: &Worker, what: impl FnOnce()) -> bool {
+    let lists = rt.lists();
+    let mine = lists.is_sentinel(w);
+    if mine {
+        what();
+    }
+    mine
 }
 
 /// The sentinel has found something to do: take a processor and go.
@@ -375,8 +437,7 @@ fn take_up(rt: &'static Runtime, w: &'static Worker, victim: Option<&'static Pro
     }
     let Some(proc) = lists.take_proc(rt) else {
         // All are busy now: no use for a sentinel. Whoever goes idle next takes the role.
-        lists.sentinel = None;
-        rt.pool.set_watch(Watch::None);
+        lists.vacate(rt);
         return false;
     };
     lists.remove_worker(rt, w);

@@ -8,7 +8,7 @@ use super::runtime::Runtime;
 use super::{Spawn, current_goroutine, rt, spawn};
 use crate::coroutine::Class;
 use crate::fatal::fatal;
-use crate::primitive::atomic::{AtomicBool, AtomicU32, Ordering};
+use crate::primitive::atomic::{AtomicBool, AtomicU32, Ordering, fence};
 use crate::primitive::{FOREVER, futex_wait, futex_wake};
 use std::ffi::c_void;
 
@@ -16,6 +16,11 @@ use std::ffi::c_void;
 const STACK: usize = 8 << 20;
 
 static RUNNING: AtomicBool = AtomicBool::new(false);
+
+/// In a forked child: no main goroutine is running.
+pub(super) fn forget() {
+    RUNNING.store(false, Ordering::Release);
+}
 
 /// What the waiting thread and the main goroutine share; on the thread's stack.
 struct Main {
@@ -87,6 +92,8 @@ unsafe fn ended(shared: *mut c_void) {
 /// A goroutine has ended after the main goroutine called `gort_exit`: was it the last?
 #[cold]
 pub(super) fn check_exited(rt: &Runtime) {
+    // Of two that end at the same time on two processors, one must see both.
+    fence(Ordering::SeqCst);
     if rt.num_goroutines() == 0 {
         fatal(format_args!("no goroutines (main called gort_exit) - deadlock!"));
     }

@@ -10,26 +10,33 @@
 //! | `goroutine.rs`, `fresh.rs` | the records of a goroutine, before and after its first run |
 //! | `proc.rs` | a processor: run queue, timers, caches |
 //! | `worker.rs`, `thread.rs` | a worker: the OS thread that runs goroutines while it holds a processor |
+//! | `mail.rs` | a worker's mailbox: being handed a processor |
 //! | `pick.rs`, `run.rs` | what runs next; running it, and what is done when it has left |
 //! | `pool.rs`, `idle.rs` | who is idle, searches, keeps watch: the protocol that loses no wake-up |
 //! | `pin.rs` | goroutines that may run on one thread only |
 //! | `stackless.rs` | goroutines for which there is no stack at the moment |
 //! | `wait.rs`, `timer/` | waiting: claims, queues, deadlines |
-//! | `runtime.rs`, `main.rs` | starting it all; `gort_main` |
+//! | `runtime.rs`, `main.rs`, `fork.rs` | starting it all; `gort_main`; starting afresh in a forked child |
 //! | `current.rs` | the worker of the calling thread |
 //! | `overflow.rs` | the report of a stack overflow |
-//! | `model.rs` | loom models of the protocols, and of broken variants of them |
+//! | `model/` | loom models of the protocols, and of broken variants of them |
 
 #[cfg(not(loom))]
 mod current;
+#[cfg(not(loom))]
+mod fork;
 #[cfg(not(loom))]
 mod fresh;
 #[cfg(not(loom))]
 mod goroutine;
 #[cfg(not(loom))]
 mod idle;
+#[cfg_attr(loom, allow(dead_code))] // the models use a part of it
+mod mail;
 #[cfg(not(loom))]
 mod main;
+#[cfg(all(test, loom))]
+mod model;
 #[cfg(not(loom))]
 mod overflow;
 #[cfg(not(loom))]
@@ -64,7 +71,7 @@ pub(crate) use reason::WaitReason;
 
 #[cfg(not(loom))]
 pub(crate) use {
-    goroutine::{AtEnd, Body, Extra, Goroutine, PINNED},
+    goroutine::{AtEnd, Extra, Goroutine, PINNED},
     main::main,
     pin::{lock_thread, unlock_thread},
     runtime::{Options, rt, start},

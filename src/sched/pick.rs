@@ -11,7 +11,7 @@ use super::runtime::Runtime;
 use super::worker::Worker;
 use super::{pin, thread};
 use crate::coroutine;
-use crate::primitive::atomic::Ordering;
+use crate::primitive::atomic::{Ordering, fence};
 use crate::primitive::{FOREVER, now, relax};
 
 /// How many times a searching worker looks round, and how long it waits in between, in spins: about 15 us in
@@ -49,8 +49,10 @@ pub(super) fn next_task(rt: &'static Runtime, w: &'static Worker) -> Task {
         // SAFETY: this worker holds `proc`.
         let local = unsafe { proc.local() };
         let keep = if rt.stackless.any() { 0 } else { IDLE_STACKS };
-        coroutine::release_batch(&mut local.stacks, keep);
-        rt.stackless.retry(rt);
+        if local.stacks.len() > keep {
+            coroutine::release_batch(&mut local.stacks, keep);
+            rt.stackless.retry(rt);
+        }
         idle::go_idle(rt, w);
     }
 }
@@ -58,24 +60,25 @@ pub(super) fn next_task(rt: &'static Runtime, w: &'static Worker) -> Task {
 /// From what belongs to the processor, and at fairness ticks from the global queue.
 #[inline]
 fn pick(rt: &'static Runtime, w: &'static Worker, proc: &'static Proc) -> Option<Task> {
-    // SAFETY: this worker holds `proc`.
-    let local = unsafe { proc.local() };
-    local.tick = local.tick.wrapping_add(1);
-    proc.count_tick(local.tick);
-    if proc.timers.next() != FOREVER {
-        let cycles = cycles();
-        if cycles.wrapping_sub(local.last_look) > TIMER_TICKS {
-            local.last_look = cycles;
-            run_timers(proc, now());
-        }
+    if proc.timers.next() != FOREVER && timers_wait(proc) {
+        run_timers(proc, now());
     }
     if w.inbox_len.load(Ordering::Relaxed) != 0
-        && let Some(task) = pin::take_inbox(w)
+        && let Some(task) = inbox(rt, w, proc)
     {
         return Some(task);
     }
-    if local.tick % FAIRNESS == 0 {
-        let old = inject_one(rt).or_else(|| proc.take_oldest_fresh());
+    // SAFETY: this worker holds `proc`, and nothing below runs code that takes `local` as well.
+    let local = unsafe { proc.local() };
+    local.tick = local.tick.wrapping_add(1);
+    proc.count_tick(local.tick);
+    if local.tick.is_multiple_of(FAIRNESS) {
+        // In turn, so that neither starves behind the other.
+        let old = if (local.tick / FAIRNESS).is_multiple_of(2) {
+            inject_one(rt).or_else(|| proc.take_oldest_fresh())
+        } else {
+            proc.take_oldest_fresh().or_else(|| inject_one(rt))
+        };
         if old.is_some() {
             return old;
         }
@@ -100,6 +103,33 @@ fn pick(rt: &'static Runtime, w: &'static Worker, proc: &'static Proc) -> Option
         proc.pop_woken().or_else(|| proc.pop_fresh())
     }
     .or_else(|| inject_one(rt))
+}
+
+/// A goroutine that may run on this thread only.
+#[cold]
+fn inbox(rt: &'static Runtime, w: &Worker, proc: &Proc) -> Option<Task> {
+    let task = pin::take_inbox(w)?;
+    if proc.has_work() {
+        // It goes before what is queued here, and whoever queued that counted on its turn.
+        fence(Ordering::SeqCst);
+        if rt.pool.load().wants_telling(true) {
+            idle::tell(rt, proc);
+        }
+    }
+    Some(task)
+}
+
+/// Have the timers not been looked at for about 10 us?
+#[inline]
+fn timers_wait(proc: &Proc) -> bool {
+    // SAFETY: this worker holds `proc`.
+    let last = unsafe { &mut proc.local().last_look };
+    let cycles = cycles();
+    let wait = cycles.wrapping_sub(*last) > TIMER_TICKS;
+    if wait {
+        *last = cycles;
+    }
+    wait
 }
 
 fn inject_one(rt: &Runtime) -> Option<Task> {
@@ -152,7 +182,7 @@ fn search(rt: &'static Runtime, w: &'static Worker, proc: &'static Proc) -> Opti
                 continue;
             }
             // SAFETY: this worker holds `proc`.
-            if let Some(task) = unsafe { other.steal_fresh(proc) } {
+            if let Some(task) = unsafe { other.steal_fresh(proc).or_else(|| other.steal_backlog(proc)) } {
                 return Some(task);
             }
         }
@@ -173,7 +203,7 @@ fn search(rt: &'static Runtime, w: &'static Worker, proc: &'static Proc) -> Opti
             }
         }
         if w.inbox_len.load(Ordering::Relaxed) != 0 {
-            return pin::take_inbox(w);
+            return inbox(rt, w, proc);
         }
     }
     match look.look(rt, now()).0 {
@@ -188,15 +218,15 @@ fn search(rt: &'static Runtime, w: &'static Worker, proc: &'static Proc) -> Opti
 fn stop_searching(rt: &'static Runtime, w: &'static Worker) {
     if w.searching.get() {
         w.searching.set(false);
-        if rt.pool.stop_searching() && rt.has_open_work() {
-            idle::wake_worker(rt);
-        }
+        idle::stop_searching(rt);
     }
 }
 
 /// The processor is beyond the limit: leave its goroutines to the others, and find another processor.
 #[cold]
 fn step_back(rt: &'static Runtime, w: &'static Worker, proc: &'static Proc) {
+    // Acquire pairs with the swap in `stop_all`: who sees its 0 sees `exiting`.
+    rt.limit.load(Ordering::Acquire);
     if rt.exiting.load(Ordering::Relaxed) {
         thread::stop_here(rt);
     }
@@ -210,18 +240,21 @@ fn step_back(rt: &'static Runtime, w: &'static Worker, proc: &'static Proc) {
         coroutine::release_batch(&mut proc.local().stacks, 0);
         proc.local().records.flush(0);
     }
+    // The first half of the pair in `pool`, for what went to the injector.
+    fence(Ordering::SeqCst);
     let lists = rt.lists();
     if proc.id < rt.limit.load(Ordering::Relaxed) {
         // The limit was raised again meanwhile.
+        drop(lists);
+        idle::wake_worker(rt);
         return;
     }
     w.proc.set(None);
     rt.retire(proc);
     drop(lists);
     if w.searching.replace(false) {
-        rt.pool.stop_searching();
+        idle::stop_searching(rt);
     }
-    crate::primitive::atomic::fence(Ordering::SeqCst);
     idle::wake_worker(rt);
     idle::arm(rt);
     idle::wait_for_proc(rt, w);

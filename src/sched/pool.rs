@@ -10,7 +10,7 @@
 //! ```
 //!
 //! is what no wake-up can get lost between: of two threads that each write and then read what the other writes,
-//! all sequentially consistent, at least one sees the other. The model is in `model.rs`.
+//! all sequentially consistent, at least one sees the other. The models are in `model/`.
 //!
 //! | field | meaning |
 //! |---|---|

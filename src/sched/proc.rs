@@ -204,6 +204,17 @@ impl Proc {
         steal(|| self.others.fresh.steal_batch_and_pop(&thief.fresh))
     }
 
+    /// If many woken goroutines wait: move up to half of them to `thief` and take one.
+    ///
+    /// # Safety
+    /// The caller's worker holds `thief`.
+    pub(super) unsafe fn steal_backlog(&self, thief: &Proc) -> Option<Task> {
+        if self.others.woken.len() < WOKEN_BACKLOG {
+            return None;
+        }
+        steal(|| self.others.woken.steal_batch_and_pop(&thief.woken))
+    }
+
     /// Take the oldest woken goroutine; if none waits, the one in `next`.
     pub(super) fn steal_woken(&self) -> Option<Task> {
         steal(|| self.others.woken.steal()).or_else(|| self.take_next())

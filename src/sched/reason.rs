@@ -14,19 +14,3 @@ pub(crate) enum WaitReason {
     MutexLock,
     WaitGroupWait,
 }
-
-impl WaitReason {
-    /// The text in brackets of a dump.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            WaitReason::None => "",
-            WaitReason::ChanReceive => "chan receive",
-            WaitReason::ChanSend => "chan send",
-            WaitReason::Select => "select",
-            WaitReason::SelectNoCases => "select (no cases)",
-            WaitReason::Sleep => "sleep",
-            WaitReason::MutexLock => "sync.Mutex.Lock",
-            WaitReason::WaitGroupWait => "sync.WaitGroup.Wait",
-        }
-    }
-}

@@ -10,8 +10,7 @@ use super::reason::WaitReason;
 use super::runtime::Runtime;
 use super::worker::{Left, Worker};
 use super::{current, pin, thread};
-use crate::coroutine::{self, Coroutine, NoStack, Stack};
-use crate::fatal::fatal;
+use crate::coroutine::{self, Coroutine, Stack};
 use crate::primitive::atomic::{Ordering, fence};
 use std::ptr::{NonNull, null_mut};
 
@@ -79,16 +78,19 @@ fn arm_timer(rt: &'static Runtime, proc: &Proc, timer: *mut super::timer::TimerN
 #[inline]
 fn bind(rt: &'static Runtime, w: &'static Worker, proc: &Proc, fresh: *mut Fresh) -> Option<*mut Goroutine> {
     // SAFETY: the record is ours, and this worker holds `proc`.
-    let (class, local) = unsafe { ((*fresh).class, proc.local()) };
-    let stack = if class == rt.class { local.stacks.pop() } else { None };
+    let stack = unsafe { if (*fresh).class == rt.class { proc.local().stacks.pop() } else { None } };
     let (stack, fresh) = match stack {
-        Some(stack) => (stack, fresh),
+        Some(stack) => {
+            // There may be more where this one came from.
+            rt.stackless.retry(rt);
+            (stack, fresh)
+        }
         None => new_stack(rt, proc, fresh)?,
     };
     // SAFETY: the stack was just taken and is bound to nobody; the record is ours and goes back when moved.
     unsafe {
         let g = Goroutine::bind(fresh, stack, super::entry);
-        local.records.give(NonNull::new_unchecked(fresh));
+        proc.local().records.give(NonNull::new_unchecked(fresh));
         if (*g).flags & PINNED != 0 {
             (*g).pin = std::ptr::from_ref(w).cast_mut();
             w.pinned.set(w.pinned.get() + 1);
@@ -131,25 +133,7 @@ fn new_stack(rt: &'static Runtime, proc: &Proc, fresh: *mut Fresh) -> Option<(St
                 None
             }
         },
-        Err(why) => {
-            give_up(rt, why, class.size());
-            None
-        }
-    }
-}
-
-/// No stack: is there anybody whose end could free one?
-fn give_up(rt: &'static Runtime, why: NoStack, size: usize) {
-    let others_idle = rt.pool.load().idle() + 1 >= rt.limit.load(Ordering::Relaxed);
-    if others_idle && rt.stackless.len() >= rt.num_goroutines() {
-        let hint = match why {
-            NoStack::Budget => "raise vm.max_map_count",
-            NoStack::NoMemory => "lower stack_size or raise the address space limit",
-        };
-        fatal(format_args!(
-            "out of goroutine stacks\n\n{} goroutines wait for a stack of {size} bytes and none is in use; {hint}",
-            rt.stackless.len()
-        ));
+        Err(_) => None,
     }
 }
 

@@ -11,9 +11,10 @@ use super::pool::Pool;
 use super::proc::{MAX_PROCS, Proc};
 use super::stackless::Stackless;
 use super::worker::Worker;
-use super::{overflow, thread};
+use super::{fork, overflow, thread};
 use crate::coroutine::Class;
-use crate::primitive::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering, fence};
+use crate::primitive::FOREVER;
+use crate::primitive::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, Ordering, fence};
 use crossbeam_deque::Injector;
 use std::ptr::null_mut;
 use std::sync::{Mutex, MutexGuard};
@@ -42,6 +43,10 @@ pub(crate) struct Runtime {
     pub(super) injector: Injector<Task>,
     idle: Mutex<Lists>,
     pub(super) stackless: Stackless,
+    /// Until when a deep sentinel sleeps; FOREVER while it looks, or if there is none. See `idle::look_after`.
+    pub(super) deep_until: AtomicI64,
+    /// The signal mask of the thread that started the runtime.
+    pub(super) host_mask: libc::sigset_t,
     /// What threads that hold no processor spawn with.
     pub(super) outside: Mutex<Outside>,
     pub(super) outside_spawned: AtomicU64,
@@ -104,6 +109,8 @@ pub(crate) fn start(options: Options) -> Result<&'static Runtime, &'static Runti
         injector: Injector::new(),
         idle: Mutex::new(Lists::new()),
         stackless: Stackless::new(),
+        deep_until: AtomicI64::new(FOREVER),
+        host_mask: thread::signal_mask(),
         outside: Mutex::new(Outside { records: FreshList::new(), ids: 0..0 }),
         outside_spawned: AtomicU64::new(0),
         next_id: AtomicU64::new(1),
@@ -115,10 +122,21 @@ pub(crate) fn start(options: Options) -> Result<&'static Runtime, &'static Runti
         main_exited: AtomicBool::new(false),
     }));
     overflow::install();
+    fork::install();
     thread::stop_at_exit();
     runtime.set_procs(procs);
     RUNTIME.store(std::ptr::from_ref(runtime).cast_mut(), Ordering::Release);
     Ok(runtime)
+}
+
+/// Keep the runtime from being started: for a fork.
+pub(super) fn lock_starting() -> MutexGuard<'static, ()> {
+    STARTING.lock().unwrap_or_else(|e| e.into_inner())
+}
+
+/// In a forked child: there is no runtime. The parent's stays in memory, unused.
+pub(super) fn forget() {
+    RUNTIME.store(null_mut(), Ordering::Release);
 }
 
 /// The runtime if it has been started.

@@ -12,6 +12,7 @@
 use super::goroutine::{Fresh, Kind, Task};
 use super::runtime::Runtime;
 use crate::coroutine::Class;
+use crate::fatal::fatal;
 use crate::primitive::atomic::{AtomicUsize, Ordering, fence};
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard};
@@ -47,6 +48,18 @@ impl Stackless {
     #[inline]
     pub(super) fn any(&self) -> bool {
         self.len() != 0
+    }
+
+    /// All processors are idle: does anybody run whose end could free a stack? Goroutines that are parked count
+    /// as such, since a thread that is not ours may wake them.
+    pub(super) fn check(&self, rt: &Runtime) {
+        let waiting = self.len();
+        if waiting != 0 && waiting >= rt.num_goroutines() {
+            fatal(format_args!(
+                "out of goroutine stacks\n\n{waiting} goroutines wait for a stack and no other goroutine is left; \
+                 lower stack_size, or raise vm.max_map_count or the limit of the address space"
+            ));
+        }
     }
 
     /// The one that waits longest for a stack of `class`.

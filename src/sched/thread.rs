@@ -46,6 +46,16 @@ pub(super) fn start(rt: &'static Runtime, parcel: Option<Parcel>, locked: Option
     }
 }
 
+/// The calling thread's signal mask.
+pub(super) fn signal_mask() -> libc::sigset_t {
+    // SAFETY: a live set, which the call fills in; asking cannot fail.
+    unsafe {
+        let mut mask = std::mem::zeroed();
+        libc::pthread_sigmask(libc::SIG_BLOCK, std::ptr::null(), &mut mask);
+        mask
+    }
+}
+
 fn spawn_thread(w: &'static Worker) -> Result<(), i32> {
     // SAFETY: all structures are initialised before they are used and live until the end of the block; the
     // signal mask of the calling thread is put back.

@@ -1,23 +1,94 @@
-//! For the loom models, which know threads but no goroutines.
+//! What stands in for goroutines in the loom models: a thread may say that it is one ([`become_goroutine`]).
+//!
+//! The one thing to know: its saved registers are a cell that loom watches, written by the switch away and read
+//! by whoever resumes it. A thread that says nothing is a plain thread to everything that blocks.
 
 use super::WaitReason;
-use super::timer::TimerNode;
+use super::timer::{TimerHeap, TimerNode};
 use super::wait::Order;
+use crate::primitive::atomic::{AtomicU32, Ordering};
+use loom::cell::UnsafeCell;
+use std::cell::Cell;
+use std::ptr::null_mut;
 
-pub(crate) enum Goroutine {}
+/// What a model breaks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SwitchBug {
+    None,
+    /// `release` is called before the registers are saved.
+    ReleaseFirst,
+    /// The timer is armed before the registers are saved.
+    ArmFirst,
+}
+
+pub(crate) struct Goroutine {
+    bug: SwitchBug,
+    registers: UnsafeCell<u32>,
+    /// 1: some worker runs it again.
+    resumed: AtomicU32,
+    heap: *const TimerHeap,
+}
+
+loom::thread_local! {
+    static CURRENT: Cell<*mut Goroutine> = Cell::new(null_mut());
+}
+
+/// The calling thread is a goroutine while it runs `body`. Its timers go to `heap`.
+pub(crate) fn become_goroutine<T>(bug: SwitchBug, heap: &TimerHeap, body: impl FnOnce() -> T) -> T {
+    let mut g = Goroutine { bug, registers: UnsafeCell::new(0), resumed: AtomicU32::new(0), heap };
+    CURRENT.with(|current| current.set(&raw mut g));
+    let result = body();
+    CURRENT.with(|current| current.set(null_mut()));
+    result
+}
 
 pub(crate) fn current_goroutine() -> *mut Goroutine {
-    std::ptr::null_mut()
+    CURRENT.with(Cell::get)
 }
 
 /// # Safety
-/// Never called: there is no goroutine.
-pub(crate) unsafe fn park(_: *mut TimerNode, _: WaitReason, _: unsafe fn(*mut ()), _: *mut ()) {
-    unreachable!("no goroutines in a model")
+/// As in `switch.rs`.
+pub(crate) unsafe fn park(timer: *mut TimerNode, _: WaitReason, release: unsafe fn(*mut ()), arg: *mut ()) {
+    // SAFETY: the caller is a goroutine: `become_goroutine` keeps its record in place.
+    let g = unsafe { &*current_goroutine() };
+    // SAFETY: the heap outlives the goroutine; `timer` is its caller's.
+    let arm = || unsafe {
+        if (*timer).when() != i64::MAX {
+            (*g.heap).insert(timer);
+        }
+    };
+    // SAFETY: whether others touch it at the same time is what the models check.
+    let save = || g.registers.with_mut(|registers| unsafe { *registers += 1 });
+    // SAFETY: the caller's promise.
+    let release = || unsafe { release(arg) };
+    match g.bug {
+        SwitchBug::None => {
+            save();
+            arm();
+            release();
+        }
+        SwitchBug::ReleaseFirst => {
+            arm();
+            release();
+            save();
+        }
+        SwitchBug::ArmFirst => {
+            arm();
+            save();
+            release();
+        }
+    }
+    while g.resumed.swap(0, Ordering::Acquire) == 0 {
+        loom::thread::yield_now();
+    }
 }
 
 /// # Safety
-/// Never called: there is no goroutine.
-pub(crate) unsafe fn ready(_: *mut Goroutine, _: Order) {
-    unreachable!("no goroutines in a model")
+/// As in `switch.rs`.
+pub(crate) unsafe fn ready(g: *mut Goroutine, _: Order) {
+    // SAFETY: it is parked, so its record is in place. The worker that runs it next loads its registers.
+    unsafe {
+        (*g).registers.with_mut(|registers| *registers += 1);
+        assert_eq!((*g).resumed.swap(1, Ordering::Release), 0, "resumed twice");
+    }
 }

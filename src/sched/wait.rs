@@ -84,11 +84,6 @@ impl Wait {
         }
     }
 
-    /// What the goroutine waits for, for dumps.
-    pub(crate) fn reason(&self) -> WaitReason {
-        self.reason
-    }
-
     fn deadline(&self) -> i64 {
         // SAFETY: `when` is written before the wait is shared and never again.
         unsafe { (*self.timer.get()).when() }
@@ -216,11 +211,6 @@ impl Node {
     pub(crate) fn new(wait: *const Wait, id: u32, elem: *mut u8) -> Self {
         Node { next: null_mut(), prev: null_mut(), queued: false, id, wait, elem, status: 0 }
     }
-
-    /// Still in its queue? To be asked under the queue's lock.
-    pub(crate) fn queued(&self) -> bool {
-        self.queued
-    }
 }
 
 /// First come, first served; intrusive and doubly linked. Guarded by the lock of the object that owns it.
@@ -322,6 +312,7 @@ impl Queue {
     }
 
     /// The first node, whether it can be claimed or not; null if there is none. Under the lock.
+    #[cfg(test)]
     pub(crate) fn first(&self) -> *mut Node {
         self.head
     }
@@ -330,6 +321,7 @@ impl Queue {
     ///
     /// # Safety
     /// `node` is queued here.
+    #[cfg(test)]
     pub(crate) unsafe fn after(&self, node: *mut Node) -> *mut Node {
         // SAFETY: the caller's promise.
         unsafe { (*node).next }

@@ -12,15 +12,14 @@
 //! | locked, waiting for its goroutine | no | no | a processor and the goroutine in its mail |
 //!
 //! Mail: whoever hands a processor to a worker has first taken the worker out of the idle list (or found it
-//! locked), so there is one sender at a time; it writes the [`Parcel`], then sets `PROC` in `mail` (release),
-//! which the worker takes (acquire).
+//! locked), so there is one sender at a time; see [`Mailbox`].
 
 use super::goroutine::{Goroutine, Task};
 use super::idle::Look;
+use super::mail::Mailbox;
 use super::proc::Proc;
 use super::timer::TimerNode;
-use crate::primitive::atomic::{AtomicU32, Ordering};
-use crate::primitive::{futex_wait, futex_wake};
+use crate::primitive::atomic::AtomicU32;
 use std::cell::{Cell, UnsafeCell};
 use std::collections::VecDeque;
 use std::ptr::null_mut;
@@ -42,9 +41,6 @@ pub(super) struct Parcel {
     /// The worker counts as searching already.
     pub(super) searching: bool,
 }
-
-const PROC: u32 = 1;
-const POKE: u32 = 2;
 
 /// Cells are touched by the worker's own thread alone; the rest is atomic or locked.
 pub(super) struct Worker {
@@ -74,12 +70,11 @@ pub(super) struct Worker {
     pub(super) inbox: Mutex<VecDeque<Task>>,
     /// The length of `inbox`, to be read without the lock.
     pub(super) inbox_len: AtomicU32,
-    mail: AtomicU32,
-    parcel: UnsafeCell<Option<Parcel>>,
+    mail: Mailbox<Parcel>,
 }
 
-// SAFETY: see the fields: cells belong to the worker's thread or are guarded as said; `parcel` by the mail
-// protocol in the module comment.
+// SAFETY: see the fields: cells belong to the worker's thread or are guarded as said; the rest is made to be
+// shared.
 unsafe impl Sync for Worker {}
 
 impl Worker {
@@ -99,8 +94,7 @@ impl Worker {
             in_idle_list: Cell::new(false),
             inbox: Mutex::new(VecDeque::new()),
             inbox_len: AtomicU32::new(0),
-            mail: AtomicU32::new(0),
-            parcel: UnsafeCell::new(None),
+            mail: Mailbox::new(),
         }
     }
 
@@ -118,40 +112,32 @@ impl Worker {
     /// # Safety
     /// The caller has taken it out of the idle list, or it is new, or it waits for its locked goroutine.
     pub(super) unsafe fn deliver(&self, parcel: Parcel) {
-        // SAFETY: one sender at a time, and the worker reads `parcel` only after `mail` says PROC.
-        unsafe { *self.parcel.get() = Some(parcel) };
-        let mail = &raw const self.mail;
-        self.mail.fetch_or(PROC, Ordering::Release);
-        futex_wake(mail, 1);
+        // SAFETY: the caller's promise: the worker waits or is about to, and there is one sender at a time.
+        unsafe { self.mail.deliver(parcel) };
     }
 
     /// Make a sleeping worker look again. Under the idle lists' lock, for a worker that is in the list.
     pub(super) fn poke(&self) {
-        self.mail.fetch_or(POKE, Ordering::Release);
-        futex_wake(&self.mail, 1);
+        self.mail.poke();
     }
 
-    /// Empty the mailbox; true: a processor came, and is held now.
+    /// Empty the mailbox; true: a processor came, and is held now. On the worker's own thread.
     pub(super) fn take_mail(&self) -> bool {
-        if self.mail.swap(0, Ordering::Acquire) & PROC == 0 {
-            return false;
-        }
-        // SAFETY: PROC says that the sender is done with it, and there is no second sender.
-        if let Some(parcel) = unsafe { (*self.parcel.get()).take() } {
-            self.proc.set(Some(parcel.proc));
-            self.searching.set(parcel.searching);
-            self.first.set(parcel.task);
-        }
+        // SAFETY: this is the worker's own thread.
+        let Some(parcel) = (unsafe { self.mail.take() }) else { return false };
+        self.proc.set(Some(parcel.proc));
+        self.searching.set(parcel.searching);
+        self.first.set(parcel.task);
         true
     }
 
     pub(super) fn has_mail(&self) -> bool {
-        self.mail.load(Ordering::Relaxed) != 0
+        self.mail.has_mail()
     }
 
     /// Sleep until there is mail, or until `deadline`; may return early.
     pub(super) fn sleep(&self, deadline: i64) {
-        futex_wait(&self.mail, 0, deadline);
+        self.mail.sleep(deadline);
     }
 
     /// A cheap random number (xorshift32, Marsaglia 2003).

@@ -9,8 +9,8 @@ use std::cell::Cell;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Bug {
     None,
-    /// Unlock wakes the waiter to which it hands the mutex before its own last touch of it.
-    WakeThenHandOver,
+    /// Unlock frees the mutex in one step and lets go of the queue in the next.
+    FreeInTwoSteps,
     /// A waiter that unlock has chosen, but whose deadline has passed, leaves without handing on the wake-up.
     KeepWoken,
     /// A waiter queues although the mutex was freed after it looked.

@@ -15,13 +15,14 @@ pub(super) fn may_spin() -> bool {
     }
 }
 
-/// The CPUs that this thread may run on; 1 if that cannot be told.
+/// The CPUs that the process may run on (in earnest, its main thread: a caller may be pinned to one); 1 if that
+/// cannot be told.
 #[cfg(not(loom))]
 fn allowed_cpus() -> usize {
     // SAFETY: an all-zero set is valid.
     let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
     // SAFETY: `set` is a valid place of the size given. A machine with more CPUs than it holds gives an error.
-    if unsafe { libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &mut set) } != 0 {
+    if unsafe { libc::sched_getaffinity(libc::getpid(), size_of::<libc::cpu_set_t>(), &mut set) } != 0 {
         return 1;
     }
     // SAFETY: `set` was filled in.

@@ -187,7 +187,7 @@ fn try_select_never_misses_a_value_that_moves_between_its_channels() {
             scope.spawn(|| {
                 let mut turn = 0u64;
                 while !stop.load(Ordering::Relaxed) {
-                    let (from, to) = if turn % 2 == 0 { (&a, &b) } else { (&b, &a) };
+                    let (from, to) = if turn.is_multiple_of(2) { (&a, &b) } else { (&b, &a) };
                     turn += 1;
                     assert_eq!(to.send(1), Outcome::Done);
                     while from.try_recv().0 != Outcome::Done && to.try_recv().0 != Outcome::Done {}
@@ -197,8 +197,7 @@ fn try_select_never_misses_a_value_that_moves_between_its_channels() {
             let cases = [a.to_recv(&mut value), b.to_recv(&mut value)];
             let looks = (0..400_000).take_while(|_| {
                 let selected = try_choose(&cases);
-                let back = matches!(selected, Selected::Case(_, Outcome::Done)) && a.send(1) == Outcome::Done;
-                back
+                matches!(selected, Selected::Case(_, Outcome::Done)) && a.send(1) == Outcome::Done
             });
             let looks = looks.count();
             stop.store(true, Ordering::Relaxed);

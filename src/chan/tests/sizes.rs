@@ -120,10 +120,8 @@ fn from_a_parked_sender_into_the_buffer() {
             let ch = Ch::sized(size, 2);
             for i in 0..2 {
                 // SAFETY: an element of the channel's size.
-                assert_eq!(
-                    unsafe { Chan::send(ch.ptr(), Guarded::with_pattern(size, i).elem()) },
-                    Outcome::Done
-                );
+                let sent = unsafe { Chan::send(ch.ptr(), Guarded::with_pattern(size, i).elem()) };
+                assert_eq!(sent, Outcome::Done);
             }
             let sender = thread::spawn({
                 let ch = ch.clone();

@@ -4,7 +4,6 @@
 //! that touched the node too late, or without being ordered before it, fails the model.
 
 use super::*;
-use loom::cell::UnsafeCell as Checked;
 use loom::sync::Arc;
 use loom::sync::atomic::AtomicU32;
 use loom::thread;
@@ -17,7 +16,7 @@ struct Probe {
     winner: AtomicU32,
     woken: AtomicU32,
     /// Stands for the memory of the wait around the node.
-    memory: Checked<u32>,
+    memory: loom::cell::UnsafeCell<u32>,
 }
 
 // SAFETY: it is what the models are about; loom checks the accesses.
@@ -46,7 +45,12 @@ fn wake(probe: &Probe) {
 fn probe(when: i64) -> Arc<Probe> {
     let mut node = TimerNode::new();
     node.set(when, claim, fire);
-    Arc::new(Probe { node, winner: AtomicU32::new(0), woken: AtomicU32::new(0), memory: Checked::new(0) })
+    Arc::new(Probe {
+        node,
+        winner: AtomicU32::new(0),
+        woken: AtomicU32::new(0),
+        memory: loom::cell::UnsafeCell::new(0),
+    })
 }
 
 fn node_of(probe: &Arc<Probe>) -> *mut TimerNode {
@@ -102,7 +106,7 @@ fn model_timer_and_waker_race() {
 }
 
 #[test]
-#[should_panic]
+#[should_panic(expected = "Causality violation")]
 fn model_forgetting_the_node_before_the_claim_is_found() {
     // SAFETY: no lock is held. That the node may be gone when it is claimed is what the model must find.
     timer_against_waker(|heap| unsafe { heap.run_batch::<true>(5) });

@@ -237,13 +237,14 @@ impl Mutex {
             // holder of the mutex, and we are both.
             if seen.starving() {
                 (*node).status = HANDED_OVER;
-                #[cfg(loom)]
-                if knobs::is(Bug::WakeThenHandOver) {
-                    Wait::wake((*node).wait, Order::Next);
-                    return self.state.hand_over(empty);
-                }
                 self.state.hand_over(empty);
             } else {
+                #[cfg(loom)]
+                if knobs::is(Bug::FreeInTwoSteps) {
+                    self.state.free_before_the_queue(empty);
+                    Wait::wake((*node).wait, Order::Next);
+                    return self.state.leave_queue();
+                }
                 self.state.free_and_wake(empty);
             }
             Wait::wake((*node).wait, Order::Next);
@@ -256,7 +257,8 @@ impl Mutex {
 /// # Safety
 /// `mutex` is a mutex whose `enter_queue` succeeded.
 unsafe fn release(mutex: *mut ()) {
-    // SAFETY: whoever waits for it is still using it.
+    // SAFETY: the one who waits cannot return before the queue is unlocked (if its timer woke it already, it
+    // waits for just that); so the memory is there up to this step.
     unsafe { (*mutex.cast::<Mutex>()).state.leave_queue() };
 }
 

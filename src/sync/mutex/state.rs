@@ -184,6 +184,12 @@ impl State {
         }
     }
 
+    /// Half of `free_and_wake`, for [`Bug::FreeInTwoSteps`].
+    #[cfg(loom)]
+    pub(super) fn free_before_the_queue(&self, empty: bool) {
+        self.change(|word| (word | WOKEN) & !(LOCKED | waiters_if(empty)));
+    }
+
     /// The memory's owner is alone with it: loom fails the model if anybody else is, or was unordered.
     #[cfg(all(test, loom))]
     pub(super) fn assert_alone(&mut self) {

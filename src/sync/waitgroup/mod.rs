@@ -212,7 +212,8 @@ impl WaitGroup {
 /// # Safety
 /// `group` is a wait group whose `enter_queue` succeeded.
 unsafe fn release(group: *mut ()) {
-    // SAFETY: its counter cannot become zero, and the memory not go away, while the lock is held.
+    // SAFETY: while the lock is held the counter cannot become zero, and the one who waits cannot return (if its
+    // timer woke it already, it waits for the lock); so the memory is there up to this step.
     unsafe { (*group.cast::<WaitGroup>()).state.leave_queue() };
 }
 

@@ -1,0 +1,171 @@
+//! The sentinel: going deep against publishers that arm it, and against being taken out of its role.
+//!
+//! The invariant behind every model here: while a processor is idle, what is queued on a hog's processor and not
+//! meant to wake anybody at once (a woken goroutine, a timer) has somebody who watches; and "armed" is not said
+//! when nobody does.
+
+use super::world::{Bug, End, Lists, Parcel, World, X, Z, run};
+use crate::sched::pool::Watch;
+
+/// Processor 0 is idle and worker 0 the sentinel, or on its way to its futex as such.
+fn sentinel() -> Lists {
+    Lists { procs: vec![0], workers: vec![0], sentinel: Some(0) }
+}
+
+/// The sentinel goes deep while a hog readies a goroutine.
+fn going_deep(bug: Bug) {
+    loom::model(move || {
+        let world = World::new(bug, 2, 1, sentinel(), Watch::Armed);
+        let hog = run(&world, |world| world.ready(1, X));
+        let end = world.watch(0);
+        hog.join().unwrap();
+        world.check(&[(0, end)]);
+    });
+}
+
+#[test]
+fn model_going_deep_against_ready() {
+    going_deep(Bug::None);
+}
+
+#[test]
+#[should_panic(expected = "nobody will look")]
+fn model_going_deep_without_a_second_look_loses_woken_ones() {
+    going_deep(Bug::DeepWithoutLook);
+}
+
+#[test]
+#[should_panic(expected = "nobody will look")]
+fn model_ready_that_does_not_arm_is_lost() {
+    going_deep(Bug::NoArming);
+}
+
+#[test]
+#[should_panic(expected = "nobody will look")]
+fn model_ready_without_a_fence_misses_deep() {
+    going_deep(Bug::NoFenceBehindPush);
+}
+
+/// As `going_deep`, and the sentinel is handed another processor with a hog in its queue.
+fn role_taken_away(bug: Bug) {
+    loom::model(move || {
+        let world = World::new(bug, 3, 1, sentinel(), Watch::Armed);
+        let hog = run(&world, |world| world.ready(1, X));
+        let giver = run(&world, |world| {
+            world.give(world.lists(), Parcel { proc: 2, task: Z, searching: false });
+        });
+        let end = world.watch(0);
+        hog.join().unwrap();
+        giver.join().unwrap();
+        world.check(&[(0, end)]);
+    });
+}
+
+#[test]
+fn model_role_taken_away_while_going_deep() {
+    role_taken_away(Bug::None);
+}
+
+#[test]
+#[should_panic(expected = "nobody will look")]
+fn model_a_role_that_is_not_passed_on_loses_woken_ones() {
+    role_taken_away(Bug::RoleNotPassedOn);
+}
+
+/// Worker 0 has seen work while it was deep, and is about to say Armed: the goroutine it saw has meanwhile been
+/// run by its owner, the hog readies another, and the role is taken away.
+fn late_armed(bug: Bug) {
+    loom::model(move || {
+        let world = World::new(bug, 3, 1, sentinel(), Watch::Deep);
+        let hog = run(&world, |world| world.ready(1, X));
+        let giver = run(&world, |world| {
+            world.give(world.lists(), Parcel { proc: 2, task: Z, searching: false });
+        });
+        let end = if world.say(0, Watch::Armed) { End::Watches } else { End::Sleeps { timers_seen: false } };
+        hog.join().unwrap();
+        giver.join().unwrap();
+        world.check(&[(0, end)]);
+    });
+}
+
+#[test]
+fn model_late_armed() {
+    late_armed(Bug::None);
+}
+
+#[test]
+#[should_panic(expected = "nobody")]
+fn model_saying_armed_without_the_lock_after_the_role_is_gone() {
+    late_armed(Bug::WatchWithoutLock);
+}
+
+/// Worker 0 has looked as the sentinel, lost the role to worker 1 (and was handed a hog), and is about to say
+/// Deep. Worker 1 keeps watch; the hog on processor 1 relies on that.
+fn late_deep(bug: Bug) {
+    loom::model(move || {
+        let idle = Lists { procs: vec![0], workers: vec![1], sentinel: Some(1) };
+        let world = World::new(bug, 3, 2, idle, Watch::Armed);
+        // SAFETY: nobody else sends to worker 0, which has no other mail.
+        unsafe { world.mail[0].deliver(Parcel { proc: 2, task: Z, searching: false }) };
+        let hog = run(&world, |world| world.ready(1, X));
+        let late = run(&world, |world| {
+            world.say(0, Watch::Deep);
+        });
+        let end = world.watch(1);
+        hog.join().unwrap();
+        late.join().unwrap();
+        world.check(&[(1, end)]);
+    });
+}
+
+#[test]
+fn model_late_deep() {
+    late_deep(Bug::None);
+}
+
+#[test]
+#[should_panic(expected = "nobody will look")]
+fn model_saying_deep_without_the_lock_after_the_role_is_gone() {
+    late_deep(Bug::WatchWithoutLock);
+}
+
+/// Nobody has the role. A hog on processor 2 arms; before it can tell anybody, the one idle processor is handed
+/// out with a hog. Then a worker that keeps its thread leaves processor 1: that one must be watched over.
+fn armed_and_nobody_idle(bug: Bug) {
+    loom::model(move || {
+        let idle = Lists { procs: vec![0], workers: vec![0, 1], sentinel: None };
+        let world = World::new(bug, 3, 2, idle, Watch::None);
+        let hog = run(&world, |world| world.ready(2, X));
+        let others = run(&world, |world| {
+            let mut lists = world.lists();
+            if let Some(proc) = world.take_proc(&mut lists) {
+                world.give(lists, Parcel { proc, task: Z, searching: false });
+            }
+            world.hand_off(1);
+        });
+        // Worker 0: wakes if it was poked, and looks whether it is to be the sentinel.
+        let mut end = End::Sleeps { timers_seen: false };
+        if world.mail[0].has_mail() {
+            // SAFETY: this thread is worker 0.
+            assert!(
+                unsafe { world.mail[0].take() }.is_none(),
+                "worker 1 is the one that is handed a processor"
+            );
+            end = world.wait_in_list(0);
+        }
+        hog.join().unwrap();
+        others.join().unwrap();
+        world.check(&[(0, end)]);
+    });
+}
+
+#[test]
+fn model_arming_when_the_last_idle_processor_goes() {
+    armed_and_nobody_idle(Bug::None);
+}
+
+#[test]
+#[should_panic(expected = "nobody")]
+fn model_an_armed_watch_that_nobody_keeps() {
+    armed_and_nobody_idle(Bug::ArmedByNobody);
+}
