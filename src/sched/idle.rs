@@ -15,14 +15,16 @@
 //! has queued work or any has a timer, there is a sentinel, and it is armed or sleeps no longer than the
 //! earliest timer; whoever takes the role away re-establishes this ([`leave_sentinel`]).
 //!
-//! Lock order: the lists' lock is the outermost; under it only an inbox's.
+//! Lock order: the lists' lock is the outermost; under it only an inbox's and, where stacks are given back, the
+//! stack pool's.
 
 use super::pool::Watch;
 use super::proc::{MAX_PROCS, Proc, WOKEN_BACKLOG};
 use super::runtime::Runtime;
 use super::thread;
 use super::worker::{Parcel, Worker};
-use crate::primitive::atomic::Ordering;
+use crate::coroutine;
+use crate::primitive::atomic::{Ordering, fence};
 use crate::primitive::{FOREVER, now};
 use std::sync::MutexGuard;
 
@@ -94,6 +96,18 @@ impl Lists {
         }
     }
 
+    /// Give the stacks that idle processors keep to the pool; false: there were none.
+    pub(super) fn release_stacks(&self) -> bool {
+        let mut any = false;
+        for idle in &self.procs {
+            // SAFETY: nobody holds a processor that is in the list, and the list is locked.
+            let stacks = unsafe { &mut idle.local().stacks };
+            any |= !stacks.is_empty();
+            coroutine::release_batch(stacks, 0);
+        }
+        any
+    }
+
     /// Nobody is the sentinel.
     fn vacate(&mut self, rt: &Runtime) {
         self.sentinel = None;
@@ -146,6 +160,8 @@ impl Look {
         // After a long pause the last look says nothing about speed: only a queue that stands still counts.
         let few = if elapsed > 2 * LOOK_LONGEST { 0 } else { (elapsed / COARSE).max(0) as u32 };
         self.at = time;
+        // What was said before (deep, until when) comes before these looks; a timer's deadline is read relaxed.
+        fence(Ordering::SeqCst);
         let mut find = if rt.injector.is_empty() { Find::Nothing } else { Find::Work };
         let mut earliest = FOREVER;
         for (i, proc) in rt.procs().enumerate() {
@@ -245,6 +261,8 @@ pub(super) fn leave_sentinel(rt: &'static Runtime, lists: MutexGuard<'_, Lists>)
 
 /// Is there anything that only a sentinel sees: queued work, or a timer due before `until`?
 fn needs_watch(rt: &Runtime, until: i64) -> bool {
+    // What was said before (idle, no sentinel) comes before these looks; a timer's deadline is read relaxed.
+    fence(Ordering::SeqCst);
     rt.procs().any(|p| p.has_work() || p.timers.next() < until)
 }
 
@@ -258,10 +276,15 @@ pub(super) fn go_idle(rt: &'static Runtime, w: &'static Worker) {
     w.proc.set(None);
     lists.put_proc(rt, proc);
     lists.put_worker(w);
-    if lists.procs.len() as u32 >= rt.limit.load(Ordering::Relaxed) {
+    // Whoever found no stack looked for those of idle processors before we were in the list.
+    let freed = rt.stackless.any() && lists.release_stacks();
+    if !freed && lists.procs.len() as u32 >= rt.limit.load(Ordering::Relaxed) {
         rt.stackless.check(rt);
     }
     drop(lists);
+    if freed {
+        rt.stackless.retry(rt, rt.class);
+    }
     if w.searching.replace(false) {
         // `has_open_work` comes next, whether this was the last or not.
         rt.pool.stop_searching();

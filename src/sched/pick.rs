@@ -51,7 +51,7 @@ pub(super) fn next_task(rt: &'static Runtime, w: &'static Worker) -> Task {
         let keep = if rt.stackless.any() { 0 } else { IDLE_STACKS };
         if local.stacks.len() > keep {
             coroutine::release_batch(&mut local.stacks, keep);
-            rt.stackless.retry(rt);
+            rt.stackless.retry(rt, rt.class);
         }
         idle::go_idle(rt, w);
     }
@@ -81,6 +81,11 @@ fn pick(rt: &'static Runtime, w: &'static Worker, proc: &'static Proc) -> Option
         };
         if old.is_some() {
             return old;
+        }
+        if rt.stackless.any() && !local.stacks.is_empty() {
+            // Somebody waits for what lies here.
+            coroutine::release_batch(&mut local.stacks, 0);
+            rt.stackless.retry(rt, rt.class);
         }
     }
     // SAFETY: this worker holds `proc`.

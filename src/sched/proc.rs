@@ -21,7 +21,7 @@ use super::fresh::FreshList;
 use super::goroutine::Task;
 use super::timer::TimerHeap;
 use crate::coroutine::Stack;
-use crate::primitive::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use crate::primitive::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering, fence};
 use crossbeam_deque::{Steal, Stealer, Worker as Deque};
 use std::cell::UnsafeCell;
 use std::ptr::null_mut;
@@ -132,6 +132,9 @@ impl Proc {
         let old = Task::from_raw(self.next.swap(task.into_raw(), Ordering::SeqCst))?;
         // SAFETY: the caller's promise.
         unsafe { self.push(old) };
+        // Publishes the displaced one as well. Whoever misses it in the queue mostly sees `task` in `next`, but
+        // not if a thief has just taken that.
+        fence(Ordering::SeqCst);
         Some(old)
     }
 

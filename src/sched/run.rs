@@ -82,7 +82,7 @@ fn bind(rt: &'static Runtime, w: &'static Worker, proc: &Proc, fresh: *mut Fresh
     let (stack, fresh) = match stack {
         Some(stack) => {
             // There may be more where this one came from.
-            rt.stackless.retry(rt);
+            rt.stackless.retry(rt, rt.class);
             (stack, fresh)
         }
         None => new_stack(rt, proc, fresh)?,
@@ -107,24 +107,18 @@ fn new_stack(rt: &'static Runtime, proc: &Proc, fresh: *mut Fresh) -> Option<(St
         if coroutine::acquire_batch(class, stacks, STACKS_BATCH).is_ok()
             && let Some(stack) = stacks.pop()
         {
-            // There may be more where this one came from.
-            rt.stackless.retry(rt);
+            rt.stackless.retry(rt, class);
             return Some((stack, fresh));
         }
     } else if let Ok(stack) = coroutine::acquire(class) {
+        rt.stackless.retry(rt, class);
         return Some((stack, fresh));
     }
     // SAFETY: as above.
     let task = unsafe { Task::fresh(NonNull::new_unchecked(fresh)) };
     rt.stackless.add(task);
     // Free what the idle processors keep, and look again: a stack may have come free before we were listed.
-    {
-        let lists = rt.lists();
-        for idle in &lists.procs {
-            // SAFETY: nobody holds a processor that is in the list, and the list is locked.
-            coroutine::release_batch(unsafe { &mut idle.local().stacks }, 0);
-        }
-    }
+    rt.lists().release_stacks();
     match coroutine::acquire(class) {
         Ok(stack) => match rt.stackless.take_of(class) {
             Some(fresh) => Some((stack, fresh)),
@@ -162,7 +156,10 @@ fn end(rt: &'static Runtime, w: &'static Worker, proc: &'static Proc, g: *mut Go
     }
     if rt.stackless.any() {
         coroutine::release_batch(stacks, 0);
-        rt.stackless.retry(rt);
+        rt.stackless.retry(rt, rt.class);
+        if stack.class() != rt.class {
+            rt.stackless.retry(rt, stack.class());
+        }
     }
     // Release pairs with the Acquire in `num_goroutines`. Plain store: only the owner counts here.
     proc.ended.store(proc.ended.load(Ordering::Relaxed) + 1, Ordering::Release);

@@ -15,6 +15,7 @@ use crate::coroutine::Class;
 use crate::fatal::fatal;
 use crate::primitive::atomic::{AtomicUsize, Ordering, fence};
 use std::collections::VecDeque;
+use std::ptr::NonNull;
 use std::sync::{Mutex, MutexGuard};
 
 pub(super) struct Stackless {
@@ -78,18 +79,15 @@ impl Stackless {
         }
     }
 
-    /// Stacks were given to the pool: queue the goroutine that waits longest. When it has found a stack, it
-    /// lets the next one try.
+    /// Stacks of `class` were given to the pool: queue the goroutine that has waited longest for one. When it
+    /// has found a stack, it lets the next one try.
     #[inline]
-    pub(super) fn retry(&self, rt: &'static Runtime) {
-        if self.any() {
-            let mut waiting = self.waiting();
-            let task = waiting.pop_front();
-            self.count.store(waiting.len(), Ordering::SeqCst);
-            drop(waiting);
-            if let Some(task) = task {
-                rt.inject(task);
-            }
+    pub(super) fn retry(&self, rt: &'static Runtime, class: Class) {
+        if self.any()
+            && let Some(fresh) = self.take_of(class)
+            && let Some(fresh) = NonNull::new(fresh)
+        {
+            rt.inject(Task::fresh(fresh));
         }
     }
 }

@@ -8,6 +8,7 @@ use super::timer::{TimerHeap, TimerNode};
 use super::wait::Order;
 use crate::primitive::atomic::{AtomicU32, Ordering};
 use loom::cell::UnsafeCell;
+use loom::sync::{Arc, Notify};
 use std::cell::Cell;
 use std::ptr::null_mut;
 
@@ -26,6 +27,8 @@ pub(crate) struct Goroutine {
     registers: UnsafeCell<u32>,
     /// 1: some worker runs it again.
     resumed: AtomicU32,
+    /// How the model sleeps on `resumed`.
+    wakes: Arc<Notify>,
     heap: *const TimerHeap,
 }
 
@@ -35,7 +38,13 @@ loom::thread_local! {
 
 /// The calling thread is a goroutine while it runs `body`. Its timers go to `heap`.
 pub(crate) fn become_goroutine<T>(bug: SwitchBug, heap: &TimerHeap, body: impl FnOnce() -> T) -> T {
-    let mut g = Goroutine { bug, registers: UnsafeCell::new(0), resumed: AtomicU32::new(0), heap };
+    let mut g = Goroutine {
+        bug,
+        registers: UnsafeCell::new(0),
+        resumed: AtomicU32::new(0),
+        wakes: Arc::new(Notify::new()),
+        heap,
+    };
     CURRENT.with(|current| current.set(&raw mut g));
     let result = body();
     CURRENT.with(|current| current.set(null_mut()));
@@ -78,9 +87,11 @@ pub(crate) unsafe fn park(timer: *mut TimerNode, _: WaitReason, release: unsafe 
             release();
         }
     }
-    while g.resumed.swap(0, Ordering::Acquire) == 0 {
-        loom::thread::yield_now();
+    // Acquire pairs with the Release in `ready`.
+    while g.resumed.load(Ordering::Acquire) == 0 {
+        g.wakes.wait();
     }
+    g.resumed.store(0, Ordering::Relaxed);
 }
 
 /// # Safety
@@ -89,6 +100,8 @@ pub(crate) unsafe fn ready(g: *mut Goroutine, _: Order) {
     // SAFETY: it is parked, so its record is in place. The worker that runs it next loads its registers.
     unsafe {
         (*g).registers.with_mut(|registers| *registers += 1);
+        let wakes = (*g).wakes.clone();
         assert_eq!((*g).resumed.swap(1, Ordering::Release), 0, "resumed twice");
+        wakes.notify();
     }
 }

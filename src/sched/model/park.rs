@@ -1,21 +1,22 @@
 //! Parking and being made ready: nobody resumes a goroutine whose registers are not saved, and of a waker and a
 //! deadline exactly one wins.
 //!
-//! The real `Wait`, `Queue`, `SpinLock` and `TimerHeap`; the switch is that of `threads_only.rs`.
+//! The real `Wait`, `Queue` and `TimerHeap`; the switch is that of `threads_only.rs`, and the object's lock is
+//! loom's.
 
-use crate::primitive::SpinLock;
+use crate::primitive::FOREVER;
 use crate::sched::WaitReason;
 use crate::sched::threads_only::{SwitchBug, become_goroutine};
 use crate::sched::timer::TimerHeap;
 use crate::sched::wait::{Node, Order, Queue, TIMED_OUT, Wait};
-use loom::cell::UnsafeCell as Checked;
-use loom::sync::Arc;
+use loom::cell;
+use loom::sync::{Arc, Mutex, MutexGuard};
 use loom::thread;
 use std::cell::UnsafeCell;
 
 /// What a goroutine waits on: a value that the waker hands over.
 struct Object {
-    lock: SpinLock,
+    lock: Mutex<()>,
     queue: UnsafeCell<Queue>,
     heap: TimerHeap,
 }
@@ -28,7 +29,7 @@ unsafe impl Sync for Object {}
 impl Object {
     fn new() -> Arc<Object> {
         Arc::new(Object {
-            lock: SpinLock::new(),
+            lock: Mutex::new(()),
             queue: UnsafeCell::new(Queue::new()),
             heap: TimerHeap::new(),
         })
@@ -36,7 +37,7 @@ impl Object {
 
     /// Hand a value to the first waiter. `claims` false: the waker takes the node without winning it.
     fn wake(&self, claims: bool) -> bool {
-        self.lock.lock();
+        let guard = self.lock.lock().unwrap();
         // SAFETY: locked; a node that is queued is live, and one that was claimed stays so until it is woken.
         unsafe {
             let queue = &mut *self.queue.get();
@@ -50,12 +51,11 @@ impl Object {
                 node
             };
             if node.is_null() {
-                self.lock.unlock();
                 return false;
             }
-            (*(*node).elem.cast::<Checked<u32>>()).with_mut(|value| *value = 7);
+            (*(*node).elem.cast::<cell::UnsafeCell<u32>>()).with_mut(|value| *value = 7);
             let wait = (*node).wait;
-            self.lock.unlock();
+            drop(guard);
             Wait::wake(wait, Order::Next);
         }
         true
@@ -63,29 +63,27 @@ impl Object {
 }
 
 /// The waiter's unlocking, once it can be resumed.
-unsafe fn unlock(object: *mut ()) {
-    // SAFETY: it is the model's object, locked by the waiter.
-    unsafe { (*object.cast::<Object>()).lock.unlock() };
+unsafe fn unlock(guard: *mut ()) {
+    // SAFETY: it is the waiter's guard, in place until the waiter goes on.
+    drop(unsafe { (*guard.cast::<Option<MutexGuard<'_, ()>>>()).take() });
 }
 
-/// Wait for a value while the lock is held; what came of it.
-fn wait(object: &Arc<Object>, deadline: i64) -> u32 {
-    let value = Checked::new(0);
+/// Wait for a value; what came of it.
+fn wait(object: &Object, guard: MutexGuard<'_, ()>, deadline: i64) -> u32 {
+    let value = cell::UnsafeCell::new(0);
+    let mut guard = Some(guard);
     let mut wait = Wait::new(WaitReason::None, false);
     wait.set_deadline(deadline);
     let mut node = Node::new(&wait, 1, (&raw const value).cast_mut().cast());
-    // SAFETY: locked by the caller; node and wait stay in place until the node is in no queue.
+    // SAFETY: locked; node and wait stay in place until the node is in no queue.
     let winner = unsafe {
         (*object.queue.get()).push_back(&raw mut node);
-        wait.block(unlock, Arc::as_ptr(object).cast_mut().cast())
+        wait.block(unlock, (&raw mut guard).cast())
     };
     if winner == TIMED_OUT {
-        object.lock.lock();
+        let _guard = object.lock.lock().unwrap();
         // SAFETY: locked.
-        unsafe {
-            (*object.queue.get()).unlink(&raw mut node);
-            object.lock.unlock();
-        }
+        unsafe { (*object.queue.get()).unlink(&raw mut node) };
     }
     // Now the waiter's memory is its own again.
     // SAFETY: nobody else reaches it; loom checks that.
@@ -97,7 +95,7 @@ fn wait(object: &Arc<Object>, deadline: i64) -> u32 {
 fn goroutine(bug: SwitchBug, deadline: Option<i64>, claims: bool) {
     loom::model(move || {
         let object = Object::new();
-        object.lock.lock();
+        let guard = object.lock.lock().unwrap();
         let waker = {
             let object = object.clone();
             thread::spawn(move || object.wake(claims))
@@ -107,9 +105,8 @@ fn goroutine(bug: SwitchBug, deadline: Option<i64>, claims: bool) {
             // SAFETY: no lock is held.
             thread::spawn(move || unsafe { object.heap.run_expired(deadline) })
         });
-        let winner = become_goroutine(bug, &object.heap, || {
-            wait(&object, deadline.unwrap_or(crate::primitive::FOREVER))
-        });
+        let winner =
+            become_goroutine(bug, &object.heap, || wait(&object, guard, deadline.unwrap_or(FOREVER)));
         let woken = waker.join().unwrap();
         let fired = timer.map_or(0, |timer| timer.join().unwrap());
         assert_eq!(woken, winner == 1);
@@ -150,12 +147,12 @@ fn model_waking_what_was_not_claimed() {
 fn os_thread(claims: bool) {
     loom::model(move || {
         let object = Object::new();
-        object.lock.lock();
+        let guard = object.lock.lock().unwrap();
         let waker = {
             let object = object.clone();
             thread::spawn(move || object.wake(claims))
         };
-        let winner = wait(&object, 1);
+        let winner = wait(&object, guard, 1);
         assert_eq!(waker.join().unwrap(), winner == 1);
     });
 }

@@ -60,6 +60,12 @@ fn model_a_claim_that_is_dropped_loses_work() {
     claim_against_pass_on(Bug::ClaimDropped);
 }
 
+#[test]
+#[should_panic(expected = "deadlock")]
+fn model_a_claim_passed_on_under_the_lock_deadlocks() {
+    claim_against_pass_on(Bug::ClaimPassedOnLocked);
+}
+
 /// Worker 0 gives its processor away, with a goroutine pinned to somebody else, while one that is pinned to
 /// worker 0 becomes ready. Processor 2 is idle: somebody must go for it.
 fn inbox_of_one_who_gives_away(bug: Bug) {

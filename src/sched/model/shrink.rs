@@ -3,7 +3,7 @@
 //! `pick::step_back` over the small scheduler of `world.rs`; the processor's own part (`Local`, the owner's ends
 //! of its queues) is a cell that loom watches.
 
-use super::world::{Bug, End, Lists, World, X, Y, Z, run};
+use super::world::{Bug, End, FOREVER, Lists, World, X, Y, Z, run};
 use crate::sched::pool::Watch;
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
@@ -144,7 +144,7 @@ fn step_back_against_raise(bug: Bug) {
                 shrink.raise();
                 let world = &shrink.world;
                 // Worker 1: wakes if it was told something.
-                let mut end = End::Sleeps { timers_seen: false };
+                let mut end = End::Sleeps { until: FOREVER };
                 if world.mail[1].has_mail() {
                     // SAFETY: this thread is worker 1.
                     end = match unsafe { world.mail[1].take() } {

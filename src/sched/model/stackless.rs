@@ -151,16 +151,13 @@ impl Stacks {
             *self.idle.lock().unwrap() = Some(0);
             return;
         }
-        *self.idle.lock().unwrap() = Some(1);
-        if self.bug == Bug::KeepsWithoutLook {
-            return;
-        }
-        fence(Ordering::SeqCst);
-        if self.any() {
-            if let Some(kept) = &mut *self.idle.lock().unwrap() {
-                let kept = std::mem::take(kept);
-                self.release(0, kept);
-            }
+        let mut idle = self.idle.lock().unwrap();
+        *idle = Some(1);
+        // Under the lock: a waiter has either seen our stacks or is seen here.
+        if self.any() && self.bug != Bug::KeepsWithoutLook {
+            *idle = Some(0);
+            drop(idle);
+            self.release(0, 1);
             self.retry(0);
         }
     }

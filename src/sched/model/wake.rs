@@ -141,19 +141,19 @@ fn model_going_idle_without_telling_the_sentinel_loses_woken_ones() {
 
 #[test]
 fn model_timer_against_going_idle() {
-    hog_against_going_idle(Bug::None, |world| world.arm_timer(1));
+    hog_against_going_idle(Bug::None, |world| world.arm_timer(1, 5));
 }
 
 #[test]
 #[should_panic(expected = "nobody watches")]
 fn model_timer_without_a_fence_is_lost() {
-    hog_against_going_idle(Bug::NoFenceBehindPush, |world| world.arm_timer(1));
+    hog_against_going_idle(Bug::NoFenceBehindPush, |world| world.arm_timer(1, 5));
 }
 
 #[test]
 #[should_panic(expected = "nobody watches")]
 fn model_going_idle_with_an_eye_on_own_timers_only_loses_a_hogs_timer() {
-    hog_against_going_idle(Bug::OwnTimersOnly, |world| world.arm_timer(1));
+    hog_against_going_idle(Bug::OwnTimersOnly, |world| world.arm_timer(1, 5));
 }
 
 /// As `hog_against_going_idle`, and a thief with processor 2 takes what is in `next` and runs it for ever: what

@@ -4,8 +4,9 @@
 //! meant to wake anybody at once (a woken goroutine, a timer) has somebody who watches; and "armed" is not said
 //! when nobody does.
 
-use super::world::{Bug, End, Lists, Parcel, World, X, Z, run};
+use super::world::{Bug, End, FOREVER, Lists, Parcel, World, X, Z, run};
 use crate::sched::pool::Watch;
+use loom::sync::atomic::Ordering;
 
 /// Processor 0 is idle and worker 0 the sentinel, or on its way to its futex as such.
 fn sentinel() -> Lists {
@@ -81,7 +82,7 @@ fn late_armed(bug: Bug) {
         let giver = run(&world, |world| {
             world.give(world.lists(), Parcel { proc: 2, task: Z, searching: false });
         });
-        let end = if world.say(0, Watch::Armed) { End::Watches } else { End::Sleeps { timers_seen: false } };
+        let end = if world.say(0, Watch::Armed) { End::Watches } else { End::Sleeps { until: FOREVER } };
         hog.join().unwrap();
         giver.join().unwrap();
         world.check(&[(0, end)]);
@@ -129,29 +130,55 @@ fn model_saying_deep_without_the_lock_after_the_role_is_gone() {
     late_deep(Bug::WatchWithoutLock);
 }
 
-/// Nobody has the role. A hog on processor 2 arms; before it can tell anybody, the one idle processor is handed
-/// out with a hog. Then a worker that keeps its thread leaves processor 1: that one must be watched over.
-fn armed_and_nobody_idle(bug: Bug) {
+/// Takes an idle processor for a hog, which goes to an idle worker or to a new one.
+fn take_for_hog(world: &World) {
+    let mut lists = world.lists();
+    if let Some(proc) = world.take_proc(&mut lists) {
+        world.give(lists, Parcel { proc, task: Z, searching: false });
+    }
+}
+
+/// Nobody has the role. A hog on processor 2 arms, while one of two idle processors is handed out: to the worker
+/// that the hog has counted on, perhaps.
+fn armed_and_worker_taken(bug: Bug) {
     loom::model(move || {
-        let idle = Lists { procs: vec![0], workers: vec![0, 1], sentinel: None };
+        let idle = Lists { procs: vec![0, 1], workers: vec![0, 1], sentinel: None };
         let world = World::new(bug, 3, 2, idle, Watch::None);
         let hog = run(&world, |world| world.ready(2, X));
+        take_for_hog(&world);
+        hog.join().unwrap();
+        world.check(&[]);
+    });
+}
+
+#[test]
+fn model_arming_while_a_worker_is_taken() {
+    armed_and_worker_taken(Bug::None);
+}
+
+#[test]
+#[should_panic(expected = "nobody will look")]
+fn model_a_role_that_is_promised_and_not_given() {
+    armed_and_worker_taken(Bug::RolePromised);
+}
+
+/// Nobody is idle to take the role: a thread is started for it. Before it comes, the one idle processor is handed
+/// out with a hog; when it has come and found nothing to watch over, a worker that keeps its thread leaves
+/// processor 1.
+fn armed_and_nobody_idle(bug: Bug) {
+    loom::model(move || {
+        let idle = Lists { procs: vec![0], workers: vec![], sentinel: None };
+        let world = World::new(bug, 3, 1, idle, Watch::None);
+        let hog = run(&world, |world| world.ready(2, X));
         let others = run(&world, |world| {
-            let mut lists = world.lists();
-            if let Some(proc) = world.take_proc(&mut lists) {
-                world.give(lists, Parcel { proc, task: Z, searching: false });
-            }
+            take_for_hog(world);
             world.hand_off(1);
         });
-        // Worker 0: wakes if it was poked, and looks whether it is to be the sentinel.
-        let mut end = End::Sleeps { timers_seen: false };
-        if world.mail[0].has_mail() {
-            // SAFETY: this thread is worker 0.
-            assert!(
-                unsafe { world.mail[0].take() }.is_none(),
-                "worker 1 is the one that is handed a processor"
-            );
-            end = world.wait_in_list(0);
+        // The thread that was started, if it was by now; else `check` counts it.
+        let mut end = End::Sleeps { until: FOREVER };
+        if world.started_idle.load(Ordering::Acquire) != 0 {
+            world.started_idle.fetch_sub(1, Ordering::Relaxed);
+            end = world.wait_for_proc(0);
         }
         hog.join().unwrap();
         others.join().unwrap();
@@ -168,4 +195,37 @@ fn model_arming_when_the_last_idle_processor_goes() {
 #[should_panic(expected = "nobody")]
 fn model_an_armed_watch_that_nobody_keeps() {
     armed_and_nobody_idle(Bug::ArmedByNobody);
+}
+
+/// The sentinel sleeps until the timer of processor 1, at 5; it is handed the one idle processor, with a hog. Then
+/// a worker that keeps its thread leaves processor 2, while processor 1 has a hog as well.
+fn late_deep_until(bug: Bug) {
+    loom::model(move || {
+        let world = World::new(bug, 3, 1, sentinel(), Watch::Deep);
+        world.arm_timer(1, 5);
+        // SAFETY: worker 0 is this thread until it runs `watch`; it forgets that it was poked.
+        unsafe { world.mail[0].take() };
+        world.pool.set_watch(Watch::Deep);
+        let others = run(&world, |world| {
+            let mut lists = world.lists();
+            if let Some(proc) = world.take_proc(&mut lists) {
+                world.give(lists, Parcel { proc, task: Z, searching: false });
+            }
+            world.hand_off(2);
+        });
+        let end = world.watch(0);
+        others.join().unwrap();
+        world.check(&[(0, end)]);
+    });
+}
+
+#[test]
+fn model_deep_sleep_against_the_end_of_the_role() {
+    late_deep_until(Bug::None);
+}
+
+#[test]
+#[should_panic(expected = "nobody watches")]
+fn model_a_deep_sleep_that_outlives_the_role_loses_a_timer() {
+    late_deep_until(Bug::StaleDeepUntil);
 }

@@ -13,7 +13,7 @@
 
 use crate::sched::mail::Mailbox;
 use crate::sched::pool::{Pool, Watch};
-use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
+use loom::sync::atomic::{AtomicUsize, Ordering, fence};
 use loom::sync::{Arc, Mutex, MutexGuard};
 use loom::thread::JoinHandle;
 
@@ -21,6 +21,9 @@ use loom::thread::JoinHandle;
 pub(super) const X: usize = 1;
 pub(super) const Y: usize = 2;
 pub(super) const Z: usize = 4;
+
+/// No deadline.
+pub(super) const FOREVER: usize = usize::MAX;
 
 /// A thread of a model.
 pub(super) fn run<T: 'static>(world: &Arc<World>, body: impl FnOnce(&World) -> T + 'static) -> JoinHandle<T> {
@@ -57,10 +60,16 @@ pub(super) enum Bug {
     WatchWithoutLock,
     /// The role is not passed on when it is taken away.
     RoleNotPassedOn,
-    /// The watch stays "armed" when the last idle processor is taken and there is no sentinel.
+    /// The watch stays "armed" when there is a processor to watch over again and no sentinel.
     ArmedByNobody,
+    /// The role is not given out by who arms: the poked worker is to take it when it looks.
+    RolePromised,
+    /// A sentinel that lost its role leaves behind until when it would have slept.
+    StaleDeepUntil,
     /// A worker that gives up its claim to wake, because a processor is on its way to it, does not pass it on.
     ClaimDropped,
+    /// ... passes it on while it holds the lists' lock.
+    ClaimPassedOnLocked,
     /// A processor that steps back leaves its goroutines in the global queue and tells nobody.
     NobodyToldOfDrained,
     /// ... only when the limit was raised again before it had stepped back.
@@ -80,8 +89,8 @@ pub(super) struct Proc {
     next: AtomicUsize,
     fresh: AtomicUsize,
     woken: AtomicUsize,
-    /// A deadline in its heap.
-    timer: AtomicBool,
+    /// The earliest deadline in its heap.
+    timer: AtomicUsize,
 }
 
 /// What comes with a processor.
@@ -108,9 +117,8 @@ pub(super) enum End {
     Hog,
     /// It is the sentinel, or thinks so, and looks again by itself.
     Watches,
-    /// It sleeps until there is mail. As a sentinel, or what takes itself for one, also until the earliest of
-    /// the timers it has seen.
-    Sleeps { timers_seen: bool },
+    /// It sleeps until there is mail, or until then.
+    Sleeps { until: usize },
 }
 
 pub(super) struct World {
@@ -125,8 +133,10 @@ pub(super) struct World {
     pub(super) inbox_len: AtomicUsize,
     /// Threads started with a processor, to search, and without.
     started: AtomicUsize,
-    started_idle: AtomicUsize,
+    pub(super) started_idle: AtomicUsize,
     pub(super) limit: AtomicUsize,
+    /// Until when a deep sentinel sleeps.
+    pub(super) deep_until: AtomicUsize,
 }
 
 impl World {
@@ -146,7 +156,7 @@ impl World {
                     next: AtomicUsize::new(0),
                     fresh: AtomicUsize::new(0),
                     woken: AtomicUsize::new(0),
-                    timer: AtomicBool::new(false),
+                    timer: AtomicUsize::new(FOREVER),
                 })
                 .collect(),
             injector: AtomicUsize::new(0),
@@ -156,6 +166,7 @@ impl World {
             started: AtomicUsize::new(0),
             started_idle: AtomicUsize::new(0),
             limit: AtomicUsize::new(procs),
+            deep_until: AtomicUsize::new(FOREVER),
         })
     }
 
@@ -211,8 +222,8 @@ impl World {
     }
 
     /// `run::arm_timer`.
-    pub(super) fn arm_timer(&self, proc: usize) {
-        self.procs[proc].timer.store(true, Ordering::Relaxed);
+    pub(super) fn arm_timer(&self, proc: usize, due: usize) {
+        self.procs[proc].timer.store(due, Ordering::Relaxed);
         if !self.is(Bug::NoFenceBehindPush) {
             self.sc();
         }
@@ -244,8 +255,9 @@ impl World {
         p.next.load(Ordering::SeqCst) != 0 || p.woken.load(Ordering::Acquire) != 0 || self.has_fresh(proc)
     }
 
-    pub(super) fn has_timer(&self, proc: usize) -> bool {
-        self.procs[proc].timer.load(Ordering::Relaxed)
+    /// The earliest deadline of all processors.
+    pub(super) fn earliest(&self) -> usize {
+        self.procs.iter().map(|p| p.timer.load(Ordering::Relaxed)).min().unwrap_or(FOREVER)
     }
 
     /// `Runtime::has_open_work`.
@@ -262,24 +274,31 @@ impl World {
 
     pub(super) fn put_proc(&self, lists: &mut Lists, proc: usize) {
         lists.procs.push(proc);
+        if lists.sentinel.is_none() && !self.is(Bug::ArmedByNobody) {
+            self.pool.set_watch(Watch::None);
+        }
         self.pool.add_idle();
     }
 
     pub(super) fn take_proc(&self, lists: &mut Lists) -> Option<usize> {
         let proc = lists.procs.pop()?;
         self.pool.sub_idle();
-        // With no processor to keep watch over and no sentinel, nobody is on the way to keep it either.
-        if lists.procs.is_empty() && lists.sentinel.is_none() && !self.is(Bug::ArmedByNobody) {
-            self.pool.set_watch(Watch::None);
-        }
         Some(proc)
     }
 
     pub(super) fn remove_worker(&self, lists: &mut Lists, w: usize) {
         lists.workers.retain(|x| *x != w);
         if lists.sentinel == Some(w) {
-            lists.sentinel = None;
-            self.pool.set_watch(Watch::None);
+            self.vacate(lists);
+        }
+    }
+
+    /// There is no sentinel any more.
+    fn vacate(&self, lists: &mut Lists) {
+        lists.sentinel = None;
+        self.pool.set_watch(Watch::None);
+        if !self.is(Bug::StaleDeepUntil) {
+            self.deep_until.store(FOREVER, Ordering::SeqCst);
         }
     }
 
@@ -310,9 +329,10 @@ impl World {
         match worker {
             // SAFETY: just taken out of the idle list.
             Some(w) => unsafe { self.mail[w].deliver(parcel) },
-            None => {
+            None if parcel.task == 0 => {
                 self.started.fetch_add(1, Ordering::Relaxed);
             }
+            None => {}
         }
     }
 
@@ -322,13 +342,17 @@ impl World {
         }
     }
 
-    fn send_sentinel(&self, lists: MutexGuard<'_, Lists>) {
+    fn send_sentinel(&self, mut lists: MutexGuard<'_, Lists>) {
         if let Some(sentinel) = lists.sentinel {
             self.mail[sentinel].poke();
-        } else if let Some(w) = lists.workers.last() {
-            self.mail[*w].poke();
-        } else if lists.procs.is_empty() {
+        } else if lists.procs.is_empty() && !self.is(Bug::RolePromised) {
             self.pool.set_watch(Watch::None);
+        } else if let Some(&w) = lists.workers.last() {
+            if !self.is(Bug::RolePromised) {
+                lists.sentinel = Some(w);
+                self.pool.set_watch(Watch::Armed);
+            }
+            self.mail[w].poke();
         } else {
             self.started_idle.fetch_add(1, Ordering::Relaxed);
         }
@@ -339,20 +363,27 @@ impl World {
             return;
         }
         self.sc();
-        let needed = (0..self.procs.len()).any(|p| self.has_work(p) || self.has_timer(p));
-        if needed && self.pool.claim_arming().is_some() {
+        if self.needs_watch(FOREVER) && self.pool.claim_arming().is_some() {
             self.send_sentinel(lists);
         }
     }
 
-    /// `pick::stop_searching`: the worker has found something, which it runs for ever.
-    pub(super) fn found(&self) -> End {
+    fn needs_watch(&self, until: usize) -> bool {
+        (0..self.procs.len()).any(|p| self.has_work(p)) || self.earliest() < until
+    }
+
+    pub(super) fn stop_searching(&self) {
         if self.pool.stop_searching() && !self.is(Bug::FinderDoesNotLook) {
             self.sc();
             if self.has_open_work() {
                 self.wake_worker();
             }
         }
+    }
+
+    /// A searching worker has found something, which it runs for ever.
+    pub(super) fn found(&self) -> End {
+        self.stop_searching();
         End::Hog
     }
 
@@ -379,11 +410,13 @@ impl World {
                 self.leave_sentinel(lists);
                 return End::Holds { searching: true };
             }
-            self.pool.stop_searching();
-            drop(lists);
-            self.sc();
-            if !self.is(Bug::ClaimDropped) && self.has_open_work() {
-                self.wake_worker();
+            if self.is(Bug::ClaimDropped) {
+                self.pool.stop_searching();
+            } else {
+                if !self.is(Bug::ClaimPassedOnLocked) {
+                    drop(lists);
+                }
+                self.stop_searching();
             }
         }
         self.look_after(proc);
@@ -395,12 +428,12 @@ impl World {
         if self.is(Bug::NoLookAfter) {
             return;
         }
-        let timers = if self.is(Bug::OwnTimersOnly) {
-            self.has_timer(proc)
-        } else {
-            (0..self.procs.len()).any(|p| self.has_timer(p))
-        };
-        if timers || (0..self.procs.len()).any(|p| self.has_work(p)) {
+        if self.is(Bug::OwnTimersOnly) {
+            let own = self.procs[proc].timer.load(Ordering::Relaxed) != FOREVER;
+            if own || (0..self.procs.len()).any(|p| self.has_work(p)) {
+                self.arm();
+            }
+        } else if self.needs_watch(self.deep_until.load(Ordering::SeqCst)) {
             self.arm();
         }
     }
@@ -470,20 +503,23 @@ impl World {
         }
         let sentinel = lists.sentinel == Some(w);
         drop(lists);
-        if sentinel { self.watch(w) } else { End::Sleeps { timers_seen: false } }
+        if sentinel { self.watch(w) } else { End::Sleeps { until: FOREVER } }
     }
 
     /// The sentinel's looks, up to its sleep. One empty look has it go deep (really up to four, with pauses).
     pub(super) fn watch(&self, w: usize) -> End {
         loop {
+            if !self.say_deep_until(w, FOREVER) {
+                return End::Sleeps { until: FOREVER };
+            }
+            self.sc();
             let found = self.look();
-            let timers_seen = (0..self.procs.len()).any(|p| self.has_timer(p));
+            let earliest = self.earliest();
             let state = self.pool.load();
             if state.idle() == 0 {
                 let mut lists = self.lists();
                 if lists.procs.is_empty() && lists.sentinel == Some(w) {
-                    lists.sentinel = None;
-                    self.pool.set_watch(Watch::None);
+                    self.vacate(&mut lists);
                 }
                 // There is mail, or the role is gone, or it looks again.
                 return End::Watches;
@@ -491,18 +527,19 @@ impl World {
             let armed = state.watch() == Watch::Armed;
             if found {
                 if !armed && !self.say(w, Watch::Armed) {
-                    return End::Sleeps { timers_seen: false };
+                    return End::Sleeps { until: FOREVER };
                 }
                 return End::Watches;
             }
             if !armed {
-                return End::Sleeps { timers_seen };
+                let still = self.say_deep_until(w, earliest);
+                return End::Sleeps { until: if still { earliest } else { FOREVER } };
             }
             if !self.say(w, Watch::Deep) {
-                return End::Sleeps { timers_seen: false };
+                return End::Sleeps { until: FOREVER };
             }
             if self.is(Bug::DeepWithoutLook) {
-                return End::Sleeps { timers_seen };
+                return End::Sleeps { until: earliest };
             }
             self.sc();
         }
@@ -522,6 +559,20 @@ impl World {
         still
     }
 
+    /// The sentinel says until when it sleeps; `FOREVER`: it looks. False: as for `say`.
+    fn say_deep_until(&self, w: usize, until: usize) -> bool {
+        if self.is(Bug::StaleDeepUntil) {
+            self.deep_until.store(until, Ordering::SeqCst);
+            return true;
+        }
+        let lists = self.lists();
+        let still = lists.sentinel == Some(w);
+        if still {
+            self.deep_until.store(until, Ordering::SeqCst);
+        }
+        still
+    }
+
     /// `Look::look`, as far as work goes.
     fn look(&self) -> bool {
         self.injector.load(Ordering::SeqCst) != 0 || (0..self.procs.len()).any(|p| self.has_work(p))
@@ -533,7 +584,7 @@ impl World {
     pub(super) fn check(&self, ends: &[(usize, End)]) {
         self.sc();
         let work = self.look();
-        let timers = (0..self.procs.len()).any(|p| self.has_timer(p));
+        let earliest = self.earliest();
         let lists = self.lists();
         let vacant = lists.sentinel.is_none() && !lists.procs.is_empty();
         let mut sees_work = self.started.load(Ordering::Relaxed) != 0
@@ -545,10 +596,15 @@ impl World {
             let poked = self.mail[w].has_mail();
             // SAFETY: the worker's thread has ended; we are the owner now.
             let parcel = unsafe { self.mail[w].take() };
-            let end = ends.iter().find(|e| e.0 == w).map_or(End::Sleeps { timers_seen: false }, |e| e.1);
+            let end = ends.iter().find(|e| e.0 == w).map_or(End::Sleeps { until: FOREVER }, |e| e.1);
             let listed = lists.workers.contains(&w);
             let sentinel = lists.sentinel == Some(w);
             if let Some(parcel) = parcel {
+                assert!(
+                    !lists.procs.contains(&parcel.proc),
+                    "processor {} is idle and was sent",
+                    parcel.proc
+                );
                 assert!(!listed, "a processor was sent to a worker in the idle list");
                 assert!(!matches!(end, End::Holds { .. } | End::Hog), "worker {w} got a second processor");
                 sees_work |= parcel.task == 0;
@@ -565,7 +621,7 @@ impl World {
             if listed {
                 let looks = poked && (sentinel || vacant) || end == End::Watches && sentinel;
                 sees_work |= looks;
-                sees_timers |= looks || sentinel && end == End::Sleeps { timers_seen: true };
+                sees_timers |= looks || sentinel && matches!(end, End::Sleeps { until } if until <= earliest);
                 watched |= looks;
             }
         }
@@ -576,7 +632,10 @@ impl World {
         assert_eq!(state.idle() as usize, lists.procs.len());
         if !lists.procs.is_empty() {
             assert!(!work || sees_work, "work is left, a processor is idle and nobody will look: {ends:?}");
-            assert!(!timers || sees_timers, "a timer is set, a processor is idle, nobody watches: {ends:?}");
+            assert!(
+                earliest == FOREVER || sees_timers,
+                "a timer is set, a processor is idle, nobody watches: {ends:?}"
+            );
             assert!(
                 state.watch() != Watch::Armed || watched,
                 "the watch is said to be armed and nobody keeps it: {ends:?}"
