@@ -15,6 +15,7 @@ use crate::primitive::atomic::Ordering;
 use crate::sched::WaitReason;
 use crate::sched::wait::{Order, Wait};
 use loom::thread::{self, JoinHandle};
+use std::ptr::null_mut;
 use std::sync::Arc;
 
 /// A channel of `u64`, borrowed: who releases it says so.
@@ -401,6 +402,32 @@ fn try_send_against_close(try_send: fn(Ch) -> Outcome) {
 #[test]
 fn try_send_is_not_refused_between_a_waiting_receiver_and_the_close() {
     try_send_against_close(|ch| ch.try_send(1));
+}
+
+/// The buffer holds a value, then the channel is closed, then drained: at no moment is there nothing to report.
+#[test]
+fn try_receive_is_not_refused_while_the_channel_is_closed_and_drained() {
+    loom::model(|| {
+        let ch = Ch::new(1);
+        assert_eq!(ch.send(3), Outcome::Done);
+        let other = spawn(move || {
+            assert_eq!(ch.close(), Outcome::Done);
+            // A receive by hand, which knows `len`: loom looks for races with the last access only, and a load
+            // of our own before the store would hide the other side's.
+            // SAFETY: the other side only looks.
+            unsafe {
+                Chan::lock(ch.0);
+                Chan::read_head(ch.0, null_mut());
+                (*ch.0).len.store(0, Ordering::Release);
+                Chan::unlock(ch.0);
+            }
+        });
+        // SAFETY: the channel is live.
+        assert_ne!(unsafe { Chan::refuses_recv(ch.0) }, Outcome::NotReady);
+        other.join().unwrap();
+        assert_eq!(ch.try_recv(), (Outcome::Closed, 0));
+        ch.release_quiet();
+    });
 }
 
 // Broken on purpose.

@@ -102,13 +102,19 @@ impl Wait {
     }
 
     /// Block until claimed or until the deadline; returns the winning node's `id`, or [`TIMED_OUT`].
-    /// When it returns, nobody else touches this wait any more; its nodes may still be queued if the wait was
-    /// contested, and the caller must unlink those before they go out of scope.
+    /// When it returns, nobody else wakes or writes this wait any more. If it was contested, nodes of it may
+    /// still be queued, and whoever pops one of them will try to claim the wait and fail: the caller must unlink
+    /// them, under their locks, before node or wait go out of scope. Whether a node is still queued can only be
+    /// asked under the lock too.
     ///
     /// # Safety
     /// `release(arg)` must be safe to call once, from another stack of the same thread; it makes the nodes
     /// reachable (unlocks), touches `arg`'s target no more once it has, and does not block. The caller holds
     /// no other lock that a waker needs.
+    ///
+    /// With a deadline the goroutine may go on before `release` has been called, on another worker. If `arg`
+    /// points into the caller's frame, something must keep it there until `release` is done with it; what does
+    /// so is that the caller, before it leaves, takes every lock again that `release` gives up.
     #[inline]
     pub(crate) unsafe fn block(&self, release: unsafe fn(*mut ()), arg: *mut ()) -> u32 {
         if self.goroutine.is_null() {
@@ -328,7 +334,8 @@ impl Queue {
     }
 }
 
-/// Nodes that were popped together and are to be woken one after the other, once the lock is released.
+/// Nodes that were popped together and are to be woken one after the other, once the lock is released. It uses
+/// their links again: the node that won says "queued" when its call goes on, and must not be unlinked.
 pub(crate) struct WakeList {
     queue: Queue,
 }

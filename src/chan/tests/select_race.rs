@@ -116,7 +116,7 @@ fn ten_threads_over_four_channels_conserve_the_total() {
 fn a_select_that_times_out_while_it_is_served_does_one_of_the_two() {
     within_a_minute(|| {
         let (a, b) = (Ch::new(0), Ch::new(0));
-        let rounds = 30_000u64;
+        let rounds = 15_000u64;
         let sender = thread::spawn({
             let (a, b) = (a.clone(), b.clone());
             move || {

@@ -74,7 +74,7 @@ fn a_time_out_that_races_with_the_wake_up_loses_nothing_and_doubles_nothing() {
     within_a_minute(|| {
         for cap in [0, 1] {
             let ch = Ch::new(cap);
-            let rounds = 40_000u64;
+            let rounds = 15_000u64;
             let sender = thread::spawn({
                 let ch = ch.clone();
                 move || {
