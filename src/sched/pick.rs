@@ -236,14 +236,20 @@ fn step_back(rt: &'static Runtime, w: &'static Worker, proc: &'static Proc) {
         thread::stop_here(rt);
     }
     // SAFETY: this worker holds `proc`.
-    unsafe {
+    let freed = unsafe {
         while let Some(task) =
             proc.pop_next().or_else(|| proc.pop_woken()).or_else(|| proc.take_oldest_fresh())
         {
             rt.injector.push(task);
         }
-        coroutine::release_batch(&mut proc.local().stacks, 0);
         proc.local().records.flush(0);
+        let stacks = &mut proc.local().stacks;
+        let freed = !stacks.is_empty();
+        coroutine::release_batch(stacks, 0);
+        freed
+    };
+    if freed {
+        rt.stackless.retry(rt, rt.class);
     }
     // The first half of the pair in `pool`, for what went to the injector.
     fence(Ordering::SeqCst);
