@@ -80,6 +80,7 @@ fn pick(rt: &'static Runtime, w: &'static Worker, proc: &'static Proc) -> Option
             proc.take_oldest_fresh().or_else(|| inject_one(rt))
         };
         if old.is_some() {
+            leave_behind(rt, proc);
             return old;
         }
         if rt.stackless.any() && !local.stacks.is_empty() {
@@ -114,14 +115,17 @@ fn pick(rt: &'static Runtime, w: &'static Worker, proc: &'static Proc) -> Option
 #[cold]
 fn inbox(rt: &'static Runtime, w: &Worker, proc: &Proc) -> Option<Task> {
     let task = pin::take_inbox(w)?;
-    if proc.has_work() {
-        // It goes before what is queued here, and whoever queued that counted on its turn.
-        fence(Ordering::SeqCst);
-        if rt.pool.load().wants_telling(true) {
-            idle::tell(rt, proc);
-        }
-    }
+    leave_behind(rt, proc);
     Some(task)
+}
+
+/// Something goes before what is queued here, and whoever queued that counted on its turn: a goroutine that
+/// yields tells nobody.
+fn leave_behind(rt: &'static Runtime, proc: &Proc) {
+    fence(Ordering::SeqCst);
+    if rt.pool.load().wants_telling(true) && proc.has_work() {
+        idle::tell(rt, proc);
+    }
 }
 
 /// Have the timers not been looked at for about 10 us?
