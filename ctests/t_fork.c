@@ -1,4 +1,6 @@
-/* fork: the child, of a plain thread or of a goroutine, has a fresh runtime; the parent goes on as before. */
+/* fork: the child, of a plain thread or of a goroutine, has a fresh runtime; the parent goes on as before.
+ *
+ * ctest-env: GORT_STACK_GUARD=mprotect */
 #include "t.h"
 
 enum { GOOD = 43 };
