@@ -12,8 +12,7 @@ use super::advise::{self, GUARD_INSTALL, advise, advise_all, range};
 use super::class::GUARD;
 use super::stack::Stack;
 use std::ptr::null_mut;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -21,16 +20,25 @@ pub(super) enum Kind {
     Mapping,
 }
 
-/// What guards are made of in this process, found out at first use.
+/// What guards are made of in this process, found out at first use. Not by a lock, which a fork could leave
+/// locked in the child: two threads that find it out at the same time find the same.
 pub(super) fn kind() -> Kind {
-    static KIND: OnceLock<Kind> = OnceLock::new();
-    *KIND.get_or_init(|| {
-        if std::env::var_os("GORT_STACK_GUARD").is_some_and(|way| way == "mprotect") || !regions_work() {
-            Kind::Mapping
-        } else {
-            Kind::Region
+    const REGION: u8 = 1;
+    const MAPPING: u8 = 2;
+    /// 0: not known yet.
+    static KIND: AtomicU8 = AtomicU8::new(0);
+    // Relaxed: a number on its own.
+    match KIND.load(Ordering::Relaxed) {
+        REGION => Kind::Region,
+        MAPPING => Kind::Mapping,
+        _ => {
+            let forced = std::env::var_os("GORT_STACK_GUARD").is_some_and(|way| way == "mprotect");
+            let (kind, number) =
+                if forced || !regions_work() { (Kind::Mapping, MAPPING) } else { (Kind::Region, REGION) };
+            KIND.store(number, Ordering::Relaxed);
+            kind
         }
-    })
+    }
 }
 
 /// Guard the low end of each of `stacks`, none of which has been touched there. Returns how many, from the
@@ -72,18 +80,23 @@ fn install_mapping(stack: &Stack) -> Result<(), NoStack> {
     Err(NoStack::Budget)
 }
 
-/// How many more guards may be made by mprotect.
+/// How many more guards may be made by mprotect. Found out at first use, as `kind` is, save that only one
+/// thread's answer counts.
 fn budget() -> &'static AtomicUsize {
-    static BUDGET: OnceLock<AtomicUsize> = OnceLock::new();
-    BUDGET.get_or_init(|| {
+    const UNKNOWN: usize = usize::MAX;
+    static BUDGET: AtomicUsize = AtomicUsize::new(UNKNOWN);
+    // Relaxed, here and where it is counted: a number on its own.
+    if BUDGET.load(Ordering::Relaxed) == UNKNOWN {
         let most = std::fs::read_to_string("/proc/sys/vm/max_map_count")
             .ok()
             .and_then(|text| text.trim().parse().ok())
             .unwrap_or(65530);
         let mapped = std::fs::read("/proc/self/maps")
             .map_or(1024, |maps| maps.iter().filter(|&&byte| byte == b'\n').count());
-        AtomicUsize::new(guards_within(most, mapped))
-    })
+        let guards = guards_within(most, mapped);
+        let _ = BUDGET.compare_exchange(UNKNOWN, guards, Ordering::Relaxed, Ordering::Relaxed);
+    }
+    &BUDGET
 }
 
 /// Each guard costs two mappings; an eighth of all, and never less than 1024, is left for threads, libraries

@@ -3,7 +3,7 @@
 //! The one thing to know: of all threads only the one that forked goes on in the child, so the parent's runtime
 //! is dead there: its workers are gone and its goroutines must not run twice. The child forgets it (it lies in
 //! memory, unused) and starts a new one at the first use; the goroutine that forked, if it was one, is a plain
-//! thread from then on, on the stack it was on. What must survive are the process-wide lists of free memory, so
+//! thread from then on, on the stack it was on; when its function returns, the child exits. What must survive are the process-wide lists of free memory, so
 //! their locks are held across the fork.
 
 use super::{current, fresh, main, runtime};
@@ -61,6 +61,14 @@ unsafe extern "C" fn child() {
     main::forget();
     // SAFETY: as above.
     unsafe { release() };
+}
+
+/// The function of the goroutine that forked has returned in the child. There is nobody to return to: as where
+/// `main` returns, the process ends.
+#[cold]
+pub(super) fn end_child(status: i32) -> ! {
+    // SAFETY: a plain thread's call of exit.
+    unsafe { libc::exit(status) }
 }
 
 /// # Safety

@@ -5,7 +5,7 @@
 
 use super::goroutine::{AtEnd, Body, MAIN};
 use super::runtime::Runtime;
-use super::{Spawn, current_goroutine, rt, spawn};
+use super::{Spawn, current_goroutine, fork, rt, spawn};
 use crate::coroutine::Class;
 use crate::fatal::fatal;
 use crate::primitive::atomic::{AtomicBool, AtomicU32, Ordering, fence};
@@ -67,7 +67,12 @@ unsafe extern "C" fn run(shared: *mut c_void) {
     let main = shared.cast::<Main>();
     // SAFETY: the waiting thread keeps it in place until `done`, and reads it only then.
     unsafe {
-        (*main).result = ((*main).body)((*main).arg);
+        let result = ((*main).body)((*main).arg);
+        if current_goroutine().is_null() {
+            // A forked child: the thread that waits is not there.
+            fork::end_child(result);
+        }
+        (*main).result = result;
         (*main).returned = true;
     }
 }

@@ -122,11 +122,14 @@ pub(crate) fn sleep(ns: i64) {
     unsafe { wait.block(|_| {}, null_mut()) };
 }
 
-/// End the calling goroutine. The caller is one.
+/// End the calling goroutine. The caller is one, or was until it forked and is the child now.
 pub(crate) fn exit() -> ! {
+    let g = current_goroutine();
+    if g.is_null() {
+        super::fork::end_child(0);
+    }
     // SAFETY: the calling thread's own worker and goroutine; the worker frees the stack once it is left.
     unsafe {
-        let g = current_goroutine();
         if let Some(at_end) = (*g).at_end {
             (at_end.call)(at_end.arg);
         }

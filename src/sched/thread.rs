@@ -137,15 +137,20 @@ extern "C" fn stop_all() {
     let procs = rt.limit.swap(0, Ordering::SeqCst) as usize;
     // Idle processors stay in the list with their workers asleep; nobody is given one again.
     lists.closed = true;
-    let idle = lists.procs.len();
     drop(lists);
     let me = current::worker();
     // SAFETY: the calling thread's own worker.
     let mine = usize::from(!me.is_null() && unsafe { (*me).proc.get().is_some() });
     let give_up = now() + EXIT_PATIENCE;
-    while rt.stopped.load(Ordering::Acquire) as usize + idle + mine < procs && now() < give_up {
+    // A worker that was looking for work stops by going idle.
+    while rt.stopped.load(Ordering::Acquire) as usize + rt.pool.load().idle() as usize + mine < procs
+        && now() < give_up
+    {
         futex_wait(&rt.stopped, rt.stopped.load(Ordering::Relaxed), now() + 1_000_000);
     }
+    // A goroutine that has called `exit` is a plain thread for the handlers that are still to run: if it
+    // parked, it would never come back.
+    current::set_worker(null_mut());
 }
 
 /// The process exits: this worker runs nothing more.
