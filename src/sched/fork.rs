@@ -3,8 +3,8 @@
 //! The one thing to know: of all threads only the one that forked goes on in the child, so the parent's runtime
 //! is dead there: its workers are gone and its goroutines must not run twice. The child forgets it (it lies in
 //! memory, unused) and starts a new one at the first use; the goroutine that forked, if it was one, is a plain
-//! thread from then on, on the stack it was on; when its function returns, the child exits. What must survive are the process-wide lists of free memory, so
-//! their locks are held across the fork.
+//! thread from then on, on the stack it was on; when its function returns, the child exits. What must survive
+//! are the process-wide lists of free memory, so their locks are held across the fork.
 
 use super::{current, fresh, main, runtime};
 use crate::coroutine;

@@ -181,11 +181,6 @@ pub(super) unsafe extern "C" fn entry(g: *mut ()) -> ! {
     let g = g.cast::<Goroutine>();
     // SAFETY: the record stays in place while the goroutine runs; `body` and `arg` are its spawner's.
     unsafe { ((*g).body)((*g).arg) };
-    if super::current_goroutine().is_null() {
-        // It forked, and this is the child: a plain thread, and the only one. So ends a process.
-        // SAFETY: no preconditions.
-        unsafe { libc::exit(0) };
-    }
     super::exit()
 }
 
