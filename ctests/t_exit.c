@@ -144,15 +144,49 @@ static void exit_outside_a_goroutine_is_a_fatal_error(void) {
 
 static void when_main_exits_the_others_go_on(void) { CHILD_EXITS(main_exits_and_others_go_on, 7); }
 
+static void yield_at_exit(void) {
+    gort_mutex_t mutex = {0};
+    gort_yield();
+    gort_sleep(T_MS);
+    gort_mutex_lock(&mutex);
+    CHECK_EQ(gort_mutex_lock_until(&mutex, gort_now() + T_MS), GORT_ETIMEDOUT);
+    gort_mutex_unlock(&mutex);
+    ssize_t written = write(2, "handler done", 12);
+    (void)written;
+}
+
+static void end_the_process_at_once(void *arg) {
+    (void)arg;
+    exit(6);
+}
+
+static void goroutine_calls_exit(void) {
+    alarm(T_HANG_SECONDS);
+    /* Before gort starts, so it runs when gort has stopped its workers. */
+    atexit(yield_at_exit);
+    gort_mutex_t mutex = {0};
+    gort_mutex_lock(&mutex);
+    CHECK_EQ(gort_spawn(end_the_process_at_once, NULL), GORT_OK);
+    gort_mutex_lock(&mutex);
+}
+
+static void exit_handlers_of_a_goroutine_may_still_wait(void) {
+    const struct t_outcome *outcome = t_spawn_child("goroutine_calls_exit");
+    t_check_exit("goroutine_calls_exit", outcome, 6);
+    t_check_says("goroutine_calls_exit", outcome, "handler done");
+}
+
 int main(int argc, char **argv) {
     T_BEGIN(argc, argv);
     T_CHILD(exit_on_a_plain_thread);
     T_CHILD(main_exits_and_others_go_on);
+    T_CHILD(goroutine_calls_exit);
     RUN_BOTH(exit_never_returns_and_counts_as_done);
     RUN(every_way_to_start_a_goroutine_can_end_by_exit);
     RUN_BOTH(copied_arguments_go_with_the_goroutine);
     RUN_BOTH(a_locked_goroutine_may_exit);
     RUN(exit_outside_a_goroutine_is_a_fatal_error);
     RUN(when_main_exits_the_others_go_on);
+    RUN(exit_handlers_of_a_goroutine_may_still_wait);
     return t_end();
 }

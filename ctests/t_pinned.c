@@ -224,6 +224,111 @@ static void a_locked_goroutine_is_woken_on_its_own_thread(void) {
     gort_chan_release(g.ch);
 }
 
+/* ---- all kinds at once ---- */
+
+static void yield_and_sleep(void *arg) {
+    (void)arg;
+    uint64_t random = t_seed((uintptr_t)&random);
+    long tid = t_tid();
+    for (int i = 0; i < 40; i++) {
+        gort_yield();
+        if (t_random(&random) % 8 == 0)
+            gort_sleep(T_MS);
+        CHECK_EQ(t_tid(), tid);
+    }
+}
+
+static void lock_and_end(void *arg) {
+    (void)arg;
+    gort_lock_thread();
+    yield_and_sleep(NULL);
+    if (t_tid() % 2)
+        gort_unlock_thread();
+}
+
+static void pinned_and_locked_goroutines_do_not_keep_each_other_from_running(void) {
+    gort_spawn_options_t pinned = GORT_SPAWN_OPTIONS_INIT;
+    pinned.flags = GORT_SPAWN_PINNED;
+    int64_t until = 0;
+    t_quiet();
+    size_t before = gort_num_goroutines();
+    for (long round = 0; t_again(round, 1000, &until); round++) {
+        for (int i = 0; i < 2; i++)
+            CHECK_EQ(gort_spawn(lock_and_end, NULL), GORT_OK);
+        for (int i = 0; i < 4; i++)
+            CHECK_EQ(gort_spawn_with(&pinned, yield_and_sleep, NULL), GORT_OK);
+        EVENTUALLY(gort_num_goroutines() == before);
+    }
+}
+
+static void live_in_some_way(void *arg) {
+    uint64_t random = (uintptr_t)arg * UINT64_C(0x9E3779B97F4A7C15) + 1;
+    switch ((uintptr_t)arg % 8) {
+    case 0: gort_yield(); break;
+    case 1: gort_sleep((int64_t)(t_random(&random) % 50000)); break;
+    case 2:
+        gort_lock_thread();
+        gort_yield();
+        break;
+    case 3:
+        gort_lock_thread();
+        gort_sleep(T_MS / 2);
+        gort_lock_thread();
+        gort_unlock_thread();
+        gort_unlock_thread();
+        gort_yield();
+        break;
+    case 4:
+        for (int64_t end = gort_now() + 20000; gort_now() < end;)
+            continue;
+        break;
+    case 5:
+        gort_lock_thread();
+        gort_yield();
+        gort_yield();
+        break;
+    case 6:
+        for (int i = 0; i < 20; i++)
+            gort_yield();
+        break;
+    default: gort_sleep(1000); gort_exit();
+    }
+}
+
+static void start_some(void *arg) {
+    uint64_t random = (uintptr_t)arg;
+    gort_spawn_options_t pinned = GORT_SPAWN_OPTIONS_INIT;
+    pinned.flags = GORT_SPAWN_PINNED;
+    for (int i = 0; i < 20; i++) {
+        void *how = (void *)(uintptr_t)(t_random(&random) >> 8);
+        if (t_random(&random) % 16 == 0)
+            CHECK_EQ(gort_spawn_with(&pinned, live_in_some_way, how), GORT_OK);
+        else
+            CHECK_EQ(gort_spawn(live_in_some_way, how), GORT_OK);
+        if (t_random(&random) % 16 == 0)
+            gort_yield();
+    }
+}
+
+static void every_kind_of_goroutine_ends_while_the_number_of_processors_changes(void) {
+    int procs = gort_max_procs(0);
+    uint64_t random = t_seed(3);
+    int64_t until = 0;
+    t_quiet();
+    size_t before = gort_num_goroutines();
+    for (long round = 0; t_again(round, 1000, &until); round++) {
+        for (int i = 0; i < 10; i++)
+            CHECK_EQ(gort_spawn(start_some, (void *)(uintptr_t)(t_random(&random) | 1)), GORT_OK);
+        int64_t give_up = gort_now() + T_PATIENCE;
+        while (gort_num_goroutines() != before) {
+            CHECK(gort_now() < give_up);
+            gort_max_procs(1 + (int)(t_random(&random) % 8));
+            gort_sleep((int64_t)(t_random(&random) % 300000));
+        }
+    }
+    gort_max_procs(procs);
+}
+
 int main(int argc, char **argv) {
     T_BEGIN(argc, argv);
     RUN(a_pinned_goroutine_never_changes_its_thread);
@@ -232,5 +337,7 @@ int main(int argc, char **argv) {
     RUN_BOTH(more_locked_goroutines_than_workers_do_not_stop_the_rest);
     RUN_BOTH(locking_nests_and_a_spare_unlock_does_nothing);
     RUN_BOTH(a_locked_goroutine_is_woken_on_its_own_thread);
+    RUN(pinned_and_locked_goroutines_do_not_keep_each_other_from_running);
+    RUN(every_kind_of_goroutine_ends_while_the_number_of_processors_changes);
     return t_end();
 }

@@ -136,11 +136,88 @@ static void a_goroutine_starts_on_an_aligned_stack(void) {
     CHECK_EQ(atomic_load(&ended), 50);
 }
 
+/* ---- few stacks ---- */
+
+enum { USED_BEFORE = 12, LATER = 10 };
+
+struct few {
+    gort_chan_t *gate, *all, *end;
+    atomic_int waiting, ended, running, spawned;
+    gort_waitgroup_t done;
+};
+
+static void use_a_stack(void *arg) {
+    struct few *f = arg;
+    atomic_fetch_add(&f->waiting, 1);
+    CHECK_EQ(gort_chan_recv(f->gate, NULL), GORT_ECLOSED);
+    atomic_fetch_add(&f->ended, 1);
+}
+
+static void run_later(void *arg) {
+    struct few *f = arg;
+    if (atomic_fetch_add(&f->running, 1) == LATER - 1)
+        CHECK_EQ(gort_chan_close(f->all), GORT_OK);
+    CHECK_EQ(gort_chan_recv(f->end, NULL), GORT_ECLOSED);
+}
+
+static void spawn_later(void *arg) {
+    struct few *f = arg;
+    for (int i = 0; i < LATER; i++)
+        t_go(&f->done, run_later, f);
+    atomic_store(&f->spawned, 1);
+}
+
+static void keep_stacks_and_park_locked(void *arg) {
+    struct few *f = arg;
+    for (int i = 0; i < USED_BEFORE; i++)
+        CHECK_EQ(gort_spawn(use_a_stack, f), GORT_OK);
+    while (atomic_load(&f->waiting) < USED_BEFORE)
+        gort_yield();
+    CHECK_EQ(gort_chan_close(f->gate), GORT_OK);
+    while (atomic_load(&f->ended) < USED_BEFORE)
+        gort_yield();
+    gort_yield();
+    /* Their stacks lie at this processor, which this goroutine keeps until the others are short of some. */
+    gort_lock_thread();
+    gort_max_procs(2);
+    t_go(&f->done, spawn_later, f);
+    while (!atomic_load(&f->spawned))
+        sched_yield();
+    for (int64_t until = gort_now() + 50 * T_MS; gort_now() < until;)
+        sched_yield();
+    CHECK_EQ(gort_chan_recv(f->all, NULL), GORT_ECLOSED);
+    CHECK_EQ(gort_chan_close(f->end), GORT_OK);
+}
+
+static void run_with_few_stacks(void) {
+    struct few f = {.gate = gort_chan_new(0, 0), .all = gort_chan_new(0, 0), .end = gort_chan_new(0, 0)};
+    gort_options_t opts = GORT_OPTIONS_INIT;
+    opts.stack_size = (size_t)1 << 30;
+    opts.max_procs = 1;
+    unsigned long pages = 0;
+    FILE *statm = fopen("/proc/self/statm", "r");
+    CHECK(statm && fscanf(statm, "%lu", &pages) == 1);
+    fclose(statm);
+    /* Room for 20 stacks or so. */
+    rlim_t room = pages * (rlim_t)sysconf(_SC_PAGESIZE) + ((rlim_t)20 << 30) + ((rlim_t)600 << 20);
+    struct rlimit limit = {room, room};
+    CHECK_EQ(setrlimit(RLIMIT_AS, &limit), 0);
+    CHECK_EQ(gort_init(&opts), GORT_OK);
+    t_go(&f.done, keep_stacks_and_park_locked, &f);
+    gort_waitgroup_wait(&f.done);
+}
+
+static void stacks_of_a_processor_that_is_given_up_go_to_who_waits_for_one(void) {
+    CHILD_EXITS(run_with_few_stacks, 0);
+}
+
 int main(int argc, char **argv) {
     T_BEGIN(argc, argv);
+    T_CHILD(run_with_few_stacks);
     RUN(memory_of_stacks_that_went_deep_comes_back);
     RUN_BOTH(what_is_on_a_stack_stays_there_over_every_park);
     RUN_BOTH(registers_survive_every_park);
     RUN_BOTH(a_goroutine_starts_on_an_aligned_stack);
+    RUN(stacks_of_a_processor_that_is_given_up_go_to_who_waits_for_one);
     return t_end();
 }

@@ -286,13 +286,8 @@ pub(super) fn go_idle(rt: &'static Runtime, w: &'static Worker) {
         return;
     }
     w.proc.set(None);
-    lists.put_proc(rt, proc);
+    let freed = leave_proc(rt, &mut lists, proc);
     lists.put_worker(w);
-    // Whoever found no stack looked for those of idle processors before we were in the list.
-    let freed = rt.stackless.any() && lists.release_stacks();
-    if !freed && lists.procs.len() as u32 >= rt.limit.load(Ordering::Relaxed) {
-        rt.stackless.check(rt);
-    }
     drop(lists);
     if freed {
         rt.stackless.retry(rt, rt.class);
@@ -321,6 +316,21 @@ pub(super) fn go_idle(rt: &'static Runtime, w: &'static Worker) {
     wait_in_list(rt, w, rt.lists());
 }
 
+/// Put a processor that its worker has just left into the list. True: stacks came free that somebody waits for,
+/// who is to try again once the lists are unlocked.
+fn leave_proc(rt: &'static Runtime, lists: &mut Lists, proc: &'static Proc) -> bool {
+    // SAFETY: the caller's worker has held it up to here, and it is in no list yet.
+    let kept = unsafe { !proc.local().stacks.is_empty() };
+    lists.put_proc(rt, proc);
+    // Whoever found no stack looked for those of idle processors before it was in the list. (If it retired, its
+    // stacks are in the pool already.)
+    let freed = rt.stackless.any() && (lists.release_stacks() || kept);
+    if !freed && lists.procs.len() as u32 >= rt.limit.load(Ordering::Relaxed) {
+        rt.stackless.check(rt);
+    }
+    freed
+}
+
 /// One worker less searches; the last one looks once more.
 pub(super) fn stop_searching(rt: &'static Runtime) {
     if rt.pool.stop_searching() && rt.has_open_work() {
@@ -347,8 +357,11 @@ pub(super) fn hand_off(rt: &'static Runtime, w: &'static Worker) {
         give(rt, lists, Parcel { proc, task: None, searching: false });
         return;
     }
-    lists.put_proc(rt, proc);
+    let freed = leave_proc(rt, &mut lists, proc);
     drop(lists);
+    if freed {
+        rt.stackless.retry(rt, rt.class);
+    }
     if rt.has_open_work() {
         wake_worker(rt);
     }

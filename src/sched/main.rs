@@ -11,6 +11,7 @@ use crate::fatal::fatal;
 use crate::primitive::atomic::{AtomicBool, AtomicU32, Ordering, fence};
 use crate::primitive::{FOREVER, futex_wait, futex_wake};
 use std::ffi::c_void;
+use std::time::Duration;
 
 /// What a thread's usual stack is.
 const STACK: usize = 8 << 20;
@@ -29,9 +30,12 @@ struct Main {
     result: i32,
     /// The function returned (and did not call `gort_exit`).
     returned: bool,
-    /// Futex: 1 when `result` is there.
+    /// Futex: `DONE` when `result` is there, `EXITED` when there will be none.
     done: AtomicU32,
 }
+
+const DONE: u32 = 1;
+const EXITED: u32 = 2;
 
 /// Run `body(arg)` as the main goroutine and return what it returns. Blocks the calling thread.
 pub(crate) fn main(body: unsafe extern "C" fn(*mut c_void) -> i32, arg: *mut c_void) -> i32 {
@@ -55,8 +59,18 @@ pub(crate) fn main(body: unsafe extern "C" fn(*mut c_void) -> i32, arg: *mut c_v
         fatal(format_args!("gort_main: no memory for the main goroutine"));
     }
     // Acquire pairs with the Release in `ended`.
-    while main.done.load(Ordering::Acquire) == 0 {
-        futex_wait(&main.done, 0, FOREVER);
+    loop {
+        match main.done.load(Ordering::Acquire) {
+            DONE => break,
+            EXITED => {
+                // A goroutine that ended just when `main_exited` was set may have missed it, and have been missed
+                // by the main goroutine's own look. By now its end is seen.
+                std::thread::sleep(Duration::from_millis(1));
+                check_exited(rt());
+                futex_wait(&main.done, EXITED, FOREVER);
+            }
+            none => futex_wait(&main.done, none, FOREVER),
+        }
     }
     RUNNING.store(false, Ordering::Release);
     // SAFETY: written by the main goroutine before `done`; read through the pointer it was shared by.
@@ -85,11 +99,13 @@ unsafe fn ended(shared: *mut c_void) {
     unsafe {
         if (*main).returned {
             let done = &raw const (*main).done;
-            (*done).store(1, Ordering::Release);
+            (*done).store(DONE, Ordering::Release);
             futex_wake(done, 1);
         } else {
             // `gort_exit`: the others go on, and the thread that called `gort_main` waits for ever.
             rt().main_exited.store(true, Ordering::SeqCst);
+            (*main).done.store(EXITED, Ordering::Release);
+            futex_wake(&raw const (*main).done, 1);
         }
     }
 }

@@ -80,6 +80,7 @@ fn pick(rt: &'static Runtime, w: &'static Worker, proc: &'static Proc) -> Option
             proc.take_oldest_fresh().or_else(|| inject_one(rt))
         };
         if old.is_some() {
+            leave_behind(rt, proc);
             return old;
         }
         if rt.stackless.any() && !local.stacks.is_empty() {
@@ -114,14 +115,17 @@ fn pick(rt: &'static Runtime, w: &'static Worker, proc: &'static Proc) -> Option
 #[cold]
 fn inbox(rt: &'static Runtime, w: &Worker, proc: &Proc) -> Option<Task> {
     let task = pin::take_inbox(w)?;
-    if proc.has_work() {
-        // It goes before what is queued here, and whoever queued that counted on its turn.
-        fence(Ordering::SeqCst);
-        if rt.pool.load().wants_telling(true) {
-            idle::tell(rt, proc);
-        }
-    }
+    leave_behind(rt, proc);
     Some(task)
+}
+
+/// Something goes before what is queued here, and whoever queued that counted on its turn: a goroutine that
+/// yields tells nobody.
+fn leave_behind(rt: &'static Runtime, proc: &Proc) {
+    fence(Ordering::SeqCst);
+    if rt.pool.load().wants_telling(true) && proc.has_work() {
+        idle::tell(rt, proc);
+    }
 }
 
 /// Have the timers not been looked at for about 10 us?
@@ -236,14 +240,20 @@ fn step_back(rt: &'static Runtime, w: &'static Worker, proc: &'static Proc) {
         thread::stop_here(rt);
     }
     // SAFETY: this worker holds `proc`.
-    unsafe {
+    let freed = unsafe {
         while let Some(task) =
             proc.pop_next().or_else(|| proc.pop_woken()).or_else(|| proc.take_oldest_fresh())
         {
             rt.injector.push(task);
         }
-        coroutine::release_batch(&mut proc.local().stacks, 0);
         proc.local().records.flush(0);
+        let stacks = &mut proc.local().stacks;
+        let freed = !stacks.is_empty();
+        coroutine::release_batch(stacks, 0);
+        freed
+    };
+    if freed {
+        rt.stackless.retry(rt, rt.class);
     }
     // The first half of the pair in `pool`, for what went to the injector.
     fence(Ordering::SeqCst);

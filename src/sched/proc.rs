@@ -224,8 +224,10 @@ impl Proc {
     }
 
     /// Anything in the run queue? SeqCst: the last look of a worker that has said it goes idle (see `pool`).
+    /// `woken` comes last: a goroutine that yields is put there before another is taken from one of the others,
+    /// so a queue that is never empty is never seen empty.
     pub(super) fn has_work(&self) -> bool {
-        !self.next.load(Ordering::SeqCst).is_null() || !self.others.woken.is_empty() || self.has_fresh()
+        !self.next.load(Ordering::SeqCst).is_null() || self.has_fresh() || !self.others.woken.is_empty()
     }
 
     pub(super) fn has_fresh(&self) -> bool {

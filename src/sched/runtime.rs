@@ -12,7 +12,7 @@ use super::proc::{MAX_PROCS, Proc};
 use super::stackless::Stackless;
 use super::worker::Worker;
 use super::{fork, overflow, thread};
-use crate::coroutine::Class;
+use crate::coroutine::{self, Class};
 use crate::primitive::FOREVER;
 use crate::primitive::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, Ordering, fence};
 use crossbeam_deque::Injector;
@@ -125,6 +125,9 @@ pub(crate) fn start(options: Options) -> Result<&'static Runtime, &'static Runti
     fork::install();
     thread::stop_at_exit();
     runtime.set_procs(procs);
+    // The queues' own memory management sets itself up when somebody first steals. Now, while no fork can fall
+    // into the middle of it.
+    runtime.proc(0).take_oldest_fresh();
     RUNTIME.store(std::ptr::from_ref(runtime).cast_mut(), Ordering::Release);
     Ok(runtime)
 }
@@ -213,7 +216,10 @@ impl Runtime {
         if n < 1 {
             return self.limit.load(Ordering::Relaxed);
         }
-        let before = self.set_procs(n.unsigned_abs());
+        let (before, freed) = self.set_procs(n.unsigned_abs());
+        if freed {
+            self.stackless.retry(self, self.class);
+        }
         // More may run: let those that wait be found. Each that finds more than one wakes the next.
         if self.has_open_work() {
             idle::wake_worker(self);
@@ -222,12 +228,14 @@ impl Runtime {
         before
     }
 
-    fn set_procs(&self, n: u32) -> u32 {
+    /// The limit before; and whether stacks came free that somebody waits for.
+    fn set_procs(&self, n: u32) -> (u32, bool) {
         let n = n.clamp(1, MAX_PROCS as u32);
         let mut lists = self.lists();
         if self.exiting.load(Ordering::Relaxed) {
-            return n;
+            return (n, false);
         }
+        let freed = self.stackless.any() && lists.release_stacks();
         let before = self.limit.load(Ordering::Relaxed);
         for i in self.made.load(Ordering::Relaxed)..n {
             let proc = Box::leak(Box::new(Proc::new(i)));
@@ -256,14 +264,20 @@ impl Runtime {
                 lists.put_proc(self, proc);
             }
         }
-        before
+        (before, freed)
     }
 
-    /// `proc` runs no more. Its queues are empty; its timers go to the first processor, which never retires.
-    /// Under the idle lists' lock.
+    /// `proc` runs no more. Its queues are empty; its stacks go to the pool, its timers to the first processor,
+    /// which never retires. Under the idle lists' lock.
     pub(super) fn retire(&self, proc: &Proc) {
         proc.retired.store(true, Ordering::Relaxed);
-        // SAFETY: heaps are never freed, and these are two: the first processor's number is below any limit.
-        unsafe { proc.timers.drain_into(&self.proc(0).timers) };
+        // SAFETY: nobody holds it any more, or yet. Heaps are never freed, and these are two: the first
+        // processor's number is below any limit.
+        unsafe {
+            coroutine::release_batch(&mut proc.local().stacks, 0);
+            proc.timers.drain_into(&self.proc(0).timers);
+        }
+        // The timers are published, then the caller reads who keeps watch: see `pool`.
+        fence(Ordering::SeqCst);
     }
 }
