@@ -13,6 +13,9 @@
 //! | [`fatal`] | errors that end the process |
 //! | [`primitive`] | atomics, spin lock, futex: `std` in earnest, loom in the models |
 
+// A model uses some of the crate only.
+#![cfg_attr(loom, allow(dead_code, unused_imports))]
+
 // The scheduler, the stacks and the C ABI stand on statics and assembly, which loom cannot follow; the
 // protocols it models compile in both worlds.
 pub(crate) mod chan;

@@ -192,7 +192,7 @@ fn two_senders_and_a_receiver_exchange_each_value_once() {
         let senders = [1, 2].map(|value| spawn(move || assert_eq!(ch.send(value), Outcome::Done)));
         let (first, second) = (ch.recv(), ch.recv());
         assert_eq!((first.0, second.0, first.1 + second.1), (Outcome::Done, Outcome::Done, 3));
-        senders.map(|s| s.join().unwrap());
+        senders.into_iter().for_each(|s| s.join().unwrap());
         ch.release_quiet();
     });
 }

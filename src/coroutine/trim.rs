@@ -71,7 +71,7 @@ fn rouse() {
         && STATE.compare_exchange(ABSENT, set, relaxed, relaxed).is_ok()
         && !start()
     {
-        // No memory or no more threads: the stacks stay as they are for now.
+        // No memory or no more threads: the stacks stay as they are until the next release.
         RETRY.store(now() + PERIOD, relaxed);
         STATE.store(ABSENT, relaxed);
     }

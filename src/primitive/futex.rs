@@ -6,6 +6,7 @@ use super::atomic::AtomicU32;
 /// [`super::FOREVER`]: no end). May return for no reason: the caller looks at its condition again.
 #[cfg(not(loom))]
 pub(crate) fn futex_wait(word: &AtomicU32, expected: u32, deadline: i64) {
+    let errno = super::errno();
     let ts = libc::timespec { tv_sec: deadline / 1_000_000_000, tv_nsec: deadline % 1_000_000_000 };
     let timeout = if deadline == super::FOREVER { std::ptr::null() } else { &raw const ts };
     // SAFETY: `word` is a live 32-bit atomic and `timeout` is null or a valid timespec, both for the whole
@@ -21,14 +22,17 @@ pub(crate) fn futex_wait(word: &AtomicU32, expected: u32, deadline: i64) {
             libc::FUTEX_BITSET_MATCH_ANY,
         )
     };
+    super::set_errno(errno);
 }
 
 /// Wake up to `n` threads that sleep on the word at `word`. The address is only a key: the word's memory
 /// may already belong to somebody else, who then sees one spurious wake-up.
 #[cfg(not(loom))]
 pub(crate) fn futex_wake(word: *const AtomicU32, n: i32) {
+    let errno = super::errno();
     // SAFETY: FUTEX_WAKE does not read the word; an address that is no longer mapped gives EFAULT.
     unsafe { libc::syscall(libc::SYS_futex, word, libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG, n) };
+    super::set_errno(errno);
 }
 
 #[cfg(loom)]

@@ -5,10 +5,14 @@
 //! (a spurious wake-up, which every caller must stand anyway).
 
 mod clock;
+#[cfg(not(loom))]
+mod errno;
 mod futex;
 mod spin;
 
 pub(crate) use clock::{FOREVER, now};
+#[cfg(not(loom))]
+pub(crate) use errno::{errno, set_errno};
 pub(crate) use futex::{futex_wait, futex_wake};
 pub(crate) use spin::{Backoff, SpinLock};
 

@@ -71,14 +71,3 @@ pub(super) fn worker() -> *mut Worker {
 pub(super) fn set_worker(worker: *mut Worker) {
     WORKER.with(|w| w.set(worker));
 }
-
-/// This thread's errno. Never cached across a park: libc's declaration is not `const` for Rust.
-pub(super) fn errno() -> i32 {
-    // SAFETY: the location is valid on the calling thread.
-    unsafe { *libc::__errno_location() }
-}
-
-pub(super) fn set_errno(value: i32) {
-    // SAFETY: as above.
-    unsafe { *libc::__errno_location() = value };
-}

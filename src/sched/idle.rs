@@ -43,13 +43,15 @@ pub(super) struct Lists {
     pub(super) procs: Vec<&'static Proc>,
     pub(super) workers: Vec<&'static Worker>,
     pub(super) sentinel: Option<&'static Worker>,
+    /// Threads that were started to keep the watch and have not come yet.
+    coming: u32,
     /// The process exits: no processor is given out any more.
     pub(super) closed: bool,
 }
 
 impl Lists {
     pub(super) const fn new() -> Self {
-        Lists { procs: Vec::new(), workers: Vec::new(), sentinel: None, closed: false }
+        Lists { procs: Vec::new(), workers: Vec::new(), sentinel: None, coming: 0, closed: false }
     }
 
     fn is_sentinel(&self, w: &Worker) -> bool {
@@ -64,7 +66,7 @@ impl Lists {
         }
         proc.idle.store(true, Ordering::Relaxed);
         self.procs.push(proc);
-        if self.sentinel.is_none() {
+        if self.sentinel.is_none() && self.coming == 0 {
             // Whoever armed the watch while there was nobody idle to keep it, has to do so again.
             rt.pool.set_watch(Watch::None);
         }
@@ -241,11 +243,21 @@ fn send_sentinel(rt: &'static Runtime, mut lists: MutexGuard<'_, Lists>) {
         lists.sentinel = Some(worker);
         rt.pool.set_watch(Watch::Armed);
         worker.poke();
-    } else {
-        // It takes the role when it comes; until then `put_proc` may take back what the watch says.
+    } else if lists.coming == 0 {
+        // It takes the role when it comes. Until then there is no use in another: a thread may take long to
+        // start on a busy machine.
+        lists.coming += 1;
         drop(lists);
         thread::start(rt, None, None);
     }
+}
+
+/// The first steps of a worker that came without a processor: to keep the watch.
+pub(super) fn arrive(rt: &'static Runtime, w: &'static Worker) {
+    let mut lists = rt.lists();
+    lists.coming -= 1;
+    lists.put_worker(w);
+    wait_in_list(rt, w, lists);
 }
 
 /// To be called after workers were taken out of the lists: if the role is vacant and needed, pass it on.

@@ -188,7 +188,7 @@ pub(super) unsafe extern "C" fn entry(g: *mut ()) -> ! {
 pub(super) fn work(rt: &'static Runtime, w: &'static Worker) {
     current::set_worker(std::ptr::from_ref(w).cast_mut());
     if w.locked.get().is_null() && !w.take_mail() {
-        idle::wait_for_proc(rt, w);
+        idle::arrive(rt, w);
     }
     while !w.ended.get() {
         let task = super::pick::next_task(rt, w);

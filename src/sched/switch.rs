@@ -13,7 +13,7 @@ use super::wait::{Order, Wait};
 use super::worker::Left;
 use crate::coroutine::Coroutine;
 use crate::primitive::atomic::{Ordering, fence};
-use crate::primitive::now;
+use crate::primitive::{errno, now, set_errno};
 use std::ptr::{NonNull, null_mut};
 
 /// The goroutine that the caller is, or null on a plain thread and on the scheduler's stack.
@@ -52,7 +52,7 @@ pub(crate) unsafe fn park(
 /// The caller is a goroutine, and somebody will make it ready.
 #[inline]
 unsafe fn leave(left: Left, state: State, reason: WaitReason) {
-    let errno = current::errno();
+    let errno = errno();
     // SAFETY: the calling thread's own worker and goroutine. Nothing of either is used after the switch.
     unsafe {
         let w = current::worker();
@@ -61,7 +61,7 @@ unsafe fn leave(left: Left, state: State, reason: WaitReason) {
         (*g).set_state(state, reason);
         Coroutine::suspend(&raw mut (*g).coroutine);
     }
-    current::set_errno(errno);
+    set_errno(errno);
 }
 
 /// Queue a parked goroutine, on the calling worker's processor or, from a thread that holds none, globally.

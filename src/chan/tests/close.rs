@@ -84,9 +84,7 @@ fn try_send_is_not_refused_between_a_waiting_receiver_and_the_close() {
                 let ch = ch.clone();
                 move || ch.recv().0
             });
-            while ch.waiting(Op::Recv) == 0 {
-                std::hint::spin_loop();
-            }
+            until_soon(|| ch.waiting(Op::Recv) == 1);
             let start = Arc::new(Barrier::new(2));
             let closer = thread::spawn({
                 let (ch, start) = (ch.clone(), start.clone());
@@ -117,12 +115,13 @@ fn what_was_sent_before_the_close_is_not_missed_by_try_recv() {
                     ch.close();
                 }
             });
-            let got = loop {
-                match ch.try_recv() {
-                    (Outcome::NotReady, value) => assert_eq!(value, UNTOUCHED),
-                    got => break got,
+            let mut got = ch.try_recv();
+            until_soon(|| {
+                if got == (Outcome::NotReady, UNTOUCHED) {
+                    got = ch.try_recv();
                 }
-            };
+                got.0 != Outcome::NotReady
+            });
             assert_eq!(got, (Outcome::Done, 5));
             producer.join().unwrap();
         }

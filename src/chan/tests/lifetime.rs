@@ -45,15 +45,13 @@ fn who_sees_a_channel_closed_may_free_it() {
             // SAFETY: we release it only when we have seen it closed.
             let closer = thread::spawn(move || unsafe { borrowed.handle() }.close());
             // With the lock and without it.
-            let outcome = match round % 2 {
-                0 => ch.recv().0,
-                _ => loop {
-                    let (outcome, _) = ch.try_recv();
-                    if outcome != Outcome::NotReady {
-                        break outcome;
-                    }
-                },
-            };
+            let mut outcome = if round % 2 == 0 { ch.recv().0 } else { ch.try_recv().0 };
+            until_soon(|| {
+                if outcome == Outcome::NotReady {
+                    outcome = ch.try_recv().0;
+                }
+                outcome != Outcome::NotReady
+            });
             assert_eq!(outcome, Outcome::Closed);
             drop(ch);
             assert_eq!(closer.join().unwrap(), Outcome::Done);

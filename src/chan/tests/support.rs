@@ -169,6 +169,17 @@ pub(super) fn until(mut condition: impl FnMut() -> bool) {
     }
 }
 
+/// Wait for a condition that comes in nanoseconds, on one core too.
+pub(super) fn until_soon(mut condition: impl FnMut() -> bool) {
+    let mut looks = 0;
+    while !condition() {
+        looks += 1;
+        if looks % 1000 == 0 {
+            thread::yield_now();
+        }
+    }
+}
+
 /// Run a test that could hang if the code is wrong; fail if it does.
 pub(super) fn within_a_minute(test: impl FnOnce() + Send + 'static) {
     let (done, finished) = mpsc::channel();

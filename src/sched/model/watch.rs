@@ -177,8 +177,7 @@ fn armed_and_nobody_idle(bug: Bug) {
         // The thread that was started, if it was by now; else `check` counts it.
         let mut end = End::Sleeps { until: FOREVER };
         if world.started_idle.load(Ordering::Acquire) != 0 {
-            world.started_idle.fetch_sub(1, Ordering::Relaxed);
-            end = world.wait_for_proc(0);
+            end = world.arrive(0);
         }
         hog.join().unwrap();
         others.join().unwrap();

@@ -131,6 +131,8 @@ pub(super) struct World {
     /// Ready goroutines pinned to worker 0, and the hint that there are any.
     pub(super) inbox: Mutex<usize>,
     pub(super) inbox_len: AtomicUsize,
+    /// `Lists::coming`, guarded by the lists' lock, so loom need not see it.
+    coming: std::sync::atomic::AtomicBool,
     /// Threads started with a processor, to search, and without.
     started: AtomicUsize,
     pub(super) started_idle: AtomicUsize,
@@ -163,6 +165,7 @@ impl World {
             mail: (0..workers).map(|_| Mailbox::new()).collect(),
             inbox: Mutex::new(0),
             inbox_len: AtomicUsize::new(0),
+            coming: std::sync::atomic::AtomicBool::new(false),
             started: AtomicUsize::new(0),
             started_idle: AtomicUsize::new(0),
             limit: AtomicUsize::new(procs),
@@ -274,7 +277,7 @@ impl World {
 
     pub(super) fn put_proc(&self, lists: &mut Lists, proc: usize) {
         lists.procs.push(proc);
-        if lists.sentinel.is_none() && !self.is(Bug::ArmedByNobody) {
+        if lists.sentinel.is_none() && !self.coming.load(Ordering::Relaxed) && !self.is(Bug::ArmedByNobody) {
             self.pool.set_watch(Watch::None);
         }
         self.pool.add_idle();
@@ -353,7 +356,7 @@ impl World {
                 self.pool.set_watch(Watch::Armed);
             }
             self.mail[w].poke();
-        } else {
+        } else if !self.coming.swap(true, Ordering::Relaxed) {
             self.started_idle.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -455,6 +458,16 @@ impl World {
     }
 
     /// `idle::wait_for_proc`.
+    /// `idle::arrive`: a worker that was started to keep watch has come.
+    pub(super) fn arrive(&self, w: usize) -> End {
+        let mut lists = self.lists();
+        self.coming.store(false, Ordering::Relaxed);
+        self.started_idle.fetch_sub(1, Ordering::Relaxed);
+        lists.workers.push(w);
+        drop(lists);
+        self.wait_in_list(w)
+    }
+
     pub(super) fn wait_for_proc(&self, w: usize) -> End {
         let mut lists = self.lists();
         let mut injected = false;
