@@ -43,7 +43,7 @@ pub(super) unsafe fn fire(node: *mut TimerNode) {
             if state.period == 0 {
                 state.active = false;
             } else {
-                state.when = next(when, state.period);
+                state.when = next(when, state.period, now());
             }
             due = deliver(this, when);
         }
@@ -61,9 +61,9 @@ pub(super) unsafe fn fire(node: *mut TimerNode) {
     }
 }
 
-/// The first tick after now on the grid of a ticker that was due at `when`.
-fn next(when: i64, period: i64) -> i64 {
-    let late = (now() - when).max(0);
+/// The first tick after `time` on the grid of a ticker that was due at `when`.
+pub(super) fn next(when: i64, period: i64, time: i64) -> i64 {
+    let late = (time - when).max(0);
     when.saturating_add(period.saturating_mul(late / period + 1))
 }
 
