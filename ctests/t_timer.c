@@ -207,9 +207,12 @@ static void be_called(void *arg) {
     struct call *call = arg;
     CHECK(gort_in_goroutine());
     call->called = gort_now();
+    gort_chan_t *go_on = call->go_on; /* with a reference of its own */
     gort_waitgroup_done(call->done);
-    if (call->go_on) /* it may block: it is nobody else's goroutine */
-        CHECK_EQ(gort_chan_recv(call->go_on, NULL), GORT_ECLOSED);
+    if (go_on) { /* it may block: it is nobody else's goroutine */
+        CHECK_EQ(gort_chan_recv(go_on, NULL), GORT_ECLOSED);
+        gort_chan_release(go_on);
+    }
 }
 
 static void a_function_runs_in_a_goroutine_of_its_own_and_not_early(void) {
@@ -221,7 +224,7 @@ static void a_function_runs_in_a_goroutine_of_its_own_and_not_early(void) {
     uint64_t random = t_seed(3);
     for (size_t i = 0; i < T_LEN(calls); i++) {
         int64_t ns = (int64_t)(t_random(&random) % (uint64_t)(10 * T_MS));
-        calls[i] = (struct call){gort_now() + ns, 0, i % 2 ? go_on : NULL, &done};
+        calls[i] = (struct call){gort_now() + ns, 0, i % 2 ? gort_chan_retain(go_on) : NULL, &done};
         timers[i] = gort_timer_func(ns, be_called, &calls[i]);
         CHECK(timers[i] != NULL);
     }

@@ -198,13 +198,14 @@ fn search(rt: &'static Runtime, w: &'static Worker, proc: &'static Proc) -> Opti
             for other in rt.procs() {
                 fired |= run_timers(other, time);
             }
-            // Woken goroutines, and fresh ones: a timer may start some.
-            // SAFETY: this worker holds `proc`.
-            if fired
-                && let Some(task) =
-                    unsafe { proc.pop_next().or_else(|| proc.pop_woken()).or_else(|| proc.pop_fresh()) }
-            {
-                return Some(task);
+            if fired {
+                // Woken goroutines, and fresh ones: a timer may start some.
+                // SAFETY: this worker holds `proc`.
+                let task =
+                    unsafe { proc.pop_next().or_else(|| proc.pop_woken()).or_else(|| proc.pop_fresh()) };
+                if task.is_some() {
+                    return task;
+                }
             }
         }
         if round + 1 < rounds {
