@@ -121,13 +121,13 @@ static void tick_until_told(void *arg) {
     gort_chan_t *quit = arg;
     gort_timer_t *t = gort_ticker_new(T_MS / 10);
     int64_t tick = 0, last = 0;
-    for (long ticks = 0;;) {
+    for (long ticks = 0; quit || ticks < 3;) {
         gort_case_t cases[] = {{gort_timer_chan(t), &tick, GORT_RECV, 0}, {quit, NULL, GORT_RECV, 0}};
         int chosen = gort_select(cases, 2);
-        CHECK(cases[chosen].status == (chosen == 0 ? GORT_OK : GORT_ECLOSED));
-        if (chosen == 1 && ticks > 3)
-            break;
-        if (chosen == 0) {
+        CHECK_EQ(cases[chosen].status, chosen == 0 ? GORT_OK : GORT_ECLOSED);
+        if (chosen == 1) {
+            quit = NULL;
+        } else {
             CHECK(tick > last);
             last = tick;
             ticks++;
