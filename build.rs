@@ -115,6 +115,16 @@ fn constants(h: &mut String) {
 
     heading(h, "Time");
     h.push_str("/** As a deadline: never. As a duration: for ever. */\n#define GORT_FOREVER INT64_MAX\n");
+    // Not constants of Rust, which would become ints that overflow in 5 * GORT_SECOND.
+    h.push_str("/** Durations, in nanoseconds: 5 * GORT_SECOND. */\n");
+    for (name, value) in [
+        ("MICROSECOND", "1000"),
+        ("MILLISECOND", "1000000"),
+        ("SECOND", "1000000000"),
+        ("MINUTE", "60000000000"),
+    ] {
+        let _ = writeln!(h, "#define GORT_{name:<11} INT64_C({value})");
+    }
 }
 
 /// The status codes that gort passes on.

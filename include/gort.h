@@ -84,6 +84,11 @@ extern "C" {
 
 /** As a deadline: never. As a duration: for ever. */
 #define GORT_FOREVER INT64_MAX
+/** Durations, in nanoseconds: 5 * GORT_SECOND. */
+#define GORT_MICROSECOND INT64_C(1000)
+#define GORT_MILLISECOND INT64_C(1000000)
+#define GORT_SECOND      INT64_C(1000000000)
+#define GORT_MINUTE      INT64_C(60000000000)
 
 /*
  * ---- Version, errors ---------------------------------------------------------------------------
@@ -661,6 +666,94 @@ int gort_waitgroup_wait_until(gort_waitgroup_t *wg,
 int gort_waitgroup_go(gort_waitgroup_t *wg,
                       gort_fn_t fn_,
                       void *arg);
+
+/*
+ * ---- Timers, tickers ---------------------------------------------------------------------------
+ */
+
+/**
+ * A timer or a ticker, as Go's `time.Timer` and `time.Ticker`. A handle with one reference, which
+ * gort_timer_release() gives up.
+ *
+ * A tick is an int64_t: the time, on the clock of gort_now(), at which it was due. It never comes before that.
+ * A timer's channel (see gort_timer_chan) is an ordinary channel of capacity 1, for receiving only: it may be
+ * selected on, waited on until a deadline, and retained.
+ */
+typedef struct gort_timer_t gort_timer_t;
+
+/**
+ * Make a channel that yields one tick, an int64_t, after `ns` nanoseconds: Go's `time.After`. `ns <= 0`: at
+ * once; `GORT_FOREVER`: never. NULL if there is no memory.
+ *
+ * Does not block. The caller owns the one reference to the channel, and gives it up with
+ * `gort_chan_release`, before the tick too: its timer goes with it. Since 0.1.
+ */
+gort_chan_t *gort_after(int64_t ns);
+
+/**
+ * Make a timer that sends one tick on its channel after `ns` nanoseconds: Go's `time.NewTimer`. `ns <= 0`: at
+ * once; `GORT_FOREVER`: not before it is reset. NULL if there is no memory.
+ *
+ * Does not block. The caller owns the handle. Since 0.1.
+ */
+gort_timer_t *gort_timer_new(int64_t ns);
+
+/**
+ * Make a timer that after `ns` nanoseconds starts a goroutine which runs `fn(arg)`: Go's `time.AfterFunc`.
+ * `ns` as for gort_timer_new(). NULL if `fn` is NULL or there is no memory.
+ *
+ * Does not block. The caller owns the handle; `arg` stays the caller's. Since 0.1.
+ */
+gort_timer_t *gort_timer_func(int64_t ns,
+                                     gort_fn_t fn_,
+                                     void *arg);
+
+/**
+ * Make a ticker, which sends a tick on its channel every `period_ns` nanoseconds: Go's `time.NewTicker`. Ticks
+ * are due at whole periods from now on, however late one of them comes. While a tick has not been received,
+ * those that follow are dropped. NULL if `period_ns <= 0` or there is no memory.
+ *
+ * Does not block. The caller owns the handle. Since 0.1.
+ */
+gort_timer_t *gort_ticker_new(int64_t period_ns);
+
+/**
+ * The channel on which `t` sends its ticks: Go's `t.C`. NULL for NULL and for a timer of gort_timer_func().
+ *
+ * Does not block. The channel is borrowed: it stays as long as the handle, or longer if it is retained. Since
+ * 0.1.
+ */
+gort_chan_t *gort_timer_chan(gort_timer_t *t);
+
+/**
+ * Let `t` fire no more until it is reset. No receive that begins after this call gets a tick from before it. A
+ * function that has been started is not waited for.
+ *
+ * Does not block.
+ * True: it was active, or its tick had not been received. False: it had expired, or was stopped, or `t` is
+ * NULL. Since 0.1.
+ */
+bool gort_timer_stop(gort_timer_t *t);
+
+/**
+ * Let `t` fire `ns` nanoseconds from now, whether it is active, stopped or has expired; a ticker, every `ns`
+ * nanoseconds from now on. `ns` as for gort_timer_new(). No receive that begins after this call gets a tick
+ * from before it.
+ *
+ * Does not block. For a ticker `ns <= 0` changes nothing and returns false.
+ * True: it was active, or its tick had not been received. False: it had expired, or was stopped, or `t` is
+ * NULL. Since 0.1.
+ */
+bool gort_timer_reset(gort_timer_t *t,
+                      int64_t ns);
+
+/**
+ * Give up the handle. NULL does nothing. A timer of gort_timer_func() that is active still fires. Any other
+ * goes on as long as somebody holds a reference to its channel, and then goes away.
+ *
+ * Does not block. `t` must not be used any more. Since 0.1.
+ */
+void gort_timer_release(gort_timer_t *t);
 
 /*
  * ---- Status codes from the system --------------------------------------------------------------

@@ -5,6 +5,7 @@
 //! is still on its way out.
 
 use super::element;
+use super::owner::Owner;
 use super::witness::Witness;
 use crate::fatal::fatal;
 use crate::primitive::SpinLock;
@@ -14,6 +15,11 @@ use crate::sched::wait::Queue;
 use std::alloc::dealloc;
 use std::alloc::{Layout, alloc};
 use std::ptr::null_mut;
+
+/// The last reference is gone; whoever takes out the last pin frees.
+const ORPHANED: u8 = 1;
+/// Behind the buffer stands an [`Owner`]. Fixed.
+const OWNED: u8 = 2;
 
 /// The header. What has no comment on who may touch it is guarded by `lock`; the atomics are written under it
 /// as well, and read under it or without.
@@ -25,8 +31,8 @@ pub(crate) struct Chan {
     pub(super) receiving: AtomicBool,
     /// `senders` is not empty.
     pub(super) sending: AtomicBool,
-    /// The last reference is gone; whoever takes out the last pin frees.
-    orphaned: bool,
+    /// `ORPHANED`, `OWNED`.
+    bits: u8,
     /// Handles held by users. Not under the lock.
     refs: AtomicU32,
     /// Calls that will come back to unlink their waiters, whatever becomes of the references.
@@ -53,8 +59,22 @@ const _: () = assert!(size_of::<Chan>() == 96);
 impl Chan {
     /// A channel with one reference, or null: the sizes overflow, or no memory.
     pub(crate) fn new(elem_size: usize, cap: usize) -> *mut Chan {
+        Self::allocate(elem_size, cap, 0)
+    }
+
+    /// As `new`, for a channel that tells `owner` when it is freed.
+    pub(crate) fn new_owned(elem_size: usize, cap: usize, owner: Owner) -> *mut Chan {
+        let this = Self::allocate(elem_size, cap, OWNED);
+        if !this.is_null() {
+            // SAFETY: just allocated with a place for it behind the buffer.
+            unsafe { Self::owner(this).write_unaligned(owner) };
+        }
+        this
+    }
+
+    fn allocate(elem_size: usize, cap: usize, bits: u8) -> *mut Chan {
         let Some(bytes) = elem_size.checked_mul(cap) else { return null_mut() };
-        let Some(layout) = Self::layout(bytes) else { return null_mut() };
+        let Some(layout) = Self::layout(bytes, bits) else { return null_mut() };
         // SAFETY: the size is not zero, the header is part of it.
         let this: *mut Chan = unsafe { alloc(layout) }.cast();
         if this.is_null() {
@@ -65,7 +85,7 @@ impl Chan {
             closed: AtomicBool::new(false),
             receiving: AtomicBool::new(false),
             sending: AtomicBool::new(false),
-            orphaned: false,
+            bits,
             refs: AtomicU32::new(1),
             pins: 0,
             len: AtomicUsize::new(0),
@@ -85,8 +105,19 @@ impl Chan {
 
     /// No over-alignment: elements are copied byte for byte wherever they lie, and `posix_memalign` costs
     /// several times a `malloc`.
-    fn layout(bytes: usize) -> Option<Layout> {
-        Layout::from_size_align(size_of::<Chan>().checked_add(bytes)?, align_of::<Chan>()).ok()
+    fn layout(bytes: usize, bits: u8) -> Option<Layout> {
+        let owner = if bits & OWNED == 0 { 0 } else { size_of::<Owner>() };
+        let size = size_of::<Chan>().checked_add(bytes)?.checked_add(owner)?;
+        Layout::from_size_align(size, align_of::<Chan>()).ok()
+    }
+
+    /// Where the owner of a channel stands that has one.
+    ///
+    /// # Safety
+    /// `this` is live.
+    unsafe fn owner(this: *mut Chan) -> *mut Owner {
+        // SAFETY: the caller's promise.
+        Self::buffer(this).wrapping_add(unsafe { (*this).bytes }).cast()
     }
 
     /// # Safety
@@ -115,7 +146,7 @@ impl Chan {
             // Whoever made us see that the channel is done with may still be on its way to the unlock.
             Self::lock(this);
             if (*this).pins != 0 {
-                (*this).orphaned = true;
+                (*this).bits |= ORPHANED;
                 return Self::unlock(this);
             }
             Self::free(this);
@@ -123,17 +154,23 @@ impl Chan {
     }
 
     /// # Safety
-    /// Nobody else reaches the channel any more.
+    /// The caller holds the lock, and nobody else reaches the channel any more but its owner.
     pub(super) unsafe fn free(this: *mut Chan) {
-        // SAFETY: the caller's promise; the layout is the one `new` allocated with, which did not fail. (A model
+        // SAFETY: the caller's promise; the layout is the one `allocate` used, which did not fail. (A model
         // keeps the memory: what comes too late must meet a retired channel, not garbage.)
         unsafe {
+            if (*this).bits & OWNED != 0 {
+                // Its owner may be on its way into the channel, so we unlock; when it was told, it is out.
+                Self::unlock(this);
+                let owner = Self::owner(this).read_unaligned();
+                (owner.gone)(owner.arg);
+            }
             #[cfg(loom)]
             (*this).retire();
             #[cfg(not(loom))]
             {
-                let size = size_of::<Chan>() + (*this).bytes;
-                dealloc(this.cast(), Layout::from_size_align_unchecked(size, align_of::<Chan>()));
+                let layout = Self::layout((*this).bytes, (*this).bits).unwrap_unchecked();
+                dealloc(this.cast(), layout);
             }
         }
     }
@@ -195,10 +232,10 @@ impl Chan {
     /// The caller holds the lock and one pin, and does not use the channel afterwards on account of it.
     pub(super) unsafe fn unpin_and_unlock(this: *mut Chan) {
         // SAFETY: the caller's promise. Orphaned and not pinned: no handle is left to reach it by, and the
-        // one who set `orphaned` has unlocked since.
+        // one who set `ORPHANED` has unlocked since.
         unsafe {
             Self::unpin(this);
-            if (*this).orphaned && (*this).pins == 0 {
+            if (*this).bits & ORPHANED != 0 && (*this).pins == 0 {
                 Self::free(this);
             } else {
                 Self::unlock(this);

@@ -8,6 +8,7 @@
 //! | `ops.rs` | send, receive, close: try, wait, wait until |
 //! | `select.rs` | choosing one of several |
 //! | `lock_set.rs` | locking the channels of a select in one order |
+//! | `owner.rs` | channels that a timer feeds |
 //! | `element.rs`, `random.rs`, `witness.rs` | copying, fair choice, what a loom model sees |
 //!
 //! The one thing to know: **whoever makes a transfer happen does the whole of it under the channel's lock, and
@@ -30,12 +31,13 @@
 //! takes the lock, so that it waits for whoever is still inside; and a call that may have to come back to a
 //! channel after its effect was seen elsewhere (a select that was served by another of its channels, a wait
 //! with a deadline) *pins* the channel while it is queued there, and a pinned channel outlives its references
-//! until the pin is taken out.
+//! until the pin is taken out. A channel with an *owner* ([`Owner`]) tells it before it is freed.
 
 mod channel;
 mod element;
 mod lock_set;
 mod ops;
+mod owner;
 mod random;
 mod select;
 mod transfer;
@@ -48,6 +50,7 @@ mod model;
 mod tests;
 
 pub(crate) use channel::Chan;
+pub(crate) use owner::{Handed, Owner};
 pub(crate) use select::{Case, MAX_CASES, Selected, select, try_select};
 
 /// How a call on one channel ended.

@@ -16,7 +16,7 @@ pub(super) struct Step {
     /// Never [`Outcome::TimedOut`].
     pub(super) outcome: Outcome,
     /// Claimed, served and to be woken; null: nobody.
-    peer: *const Wait,
+    pub(super) peer: *const Wait,
 }
 
 impl Step {

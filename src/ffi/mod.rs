@@ -33,3 +33,6 @@ pub mod select;
 
 /// Mutexes, wait groups
 pub mod sync;
+
+/// Timers, tickers
+pub mod time;

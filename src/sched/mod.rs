@@ -17,10 +17,13 @@
 //! | `stackless.rs` | goroutines for which there is no stack at the moment |
 //! | `wait.rs`, `timer/` | waiting: claims, queues, deadlines |
 //! | `runtime.rs`, `main.rs`, `fork.rs` | starting it all; `gort_main`; starting afresh in a forked child |
+//! | `arm.rs` | who must be told of a timer |
 //! | `current.rs` | the worker of the calling thread |
 //! | `overflow.rs` | the report of a stack overflow |
 //! | `model/` | loom models of the protocols, and of broken variants of them |
 
+#[cfg(not(loom))]
+mod arm;
 #[cfg(not(loom))]
 mod current;
 #[cfg(not(loom))]
@@ -71,16 +74,19 @@ pub(crate) use reason::WaitReason;
 
 #[cfg(not(loom))]
 pub(crate) use {
+    arm::{Added, add_timer},
     goroutine::{AtEnd, Extra, Goroutine, PINNED},
     main::main,
     pin::{lock_thread, unlock_thread},
     runtime::{Options, rt, start},
-    spawn::{NoMemory, Spawn, spawn},
+    spawn::{NoMemory, Spawn, go, spawn},
     switch::{current_goroutine, exit, park, ready, sleep, yield_now},
 };
 
 #[cfg(not(loom))]
 use run::entry;
 
+#[cfg(all(test, loom))]
+pub(crate) use threads_only::use_heap;
 #[cfg(loom)]
-pub(crate) use threads_only::{Goroutine, current_goroutine, park, ready};
+pub(crate) use threads_only::{Added, Goroutine, NoMemory, add_timer, current_goroutine, go, park, ready};

@@ -154,9 +154,10 @@ fn inject_one(rt: &Runtime) -> Option<Task> {
     }
 }
 
-/// Fire what is due on `proc`'s heap; what it wakes goes to the calling worker's processor.
+/// Fire what is due on `proc`'s heap; what it wakes or starts goes to the calling worker's processor, whose
+/// `local` the caller must not hold: to start a goroutine takes it.
 fn run_timers(proc: &Proc, time: i64) -> bool {
-    // SAFETY: called on the scheduler's stack with no lock held, as firing demands.
+    // SAFETY: called on the scheduler's stack with no lock and no `local` held, as firing demands.
     proc.timers.next() <= time && unsafe { proc.timers.run_expired(time) } > 0
 }
 
@@ -201,9 +202,14 @@ fn search(rt: &'static Runtime, w: &'static Worker, proc: &'static Proc) -> Opti
             for other in rt.procs() {
                 fired |= run_timers(other, time);
             }
-            // SAFETY: this worker holds `proc`.
-            if fired && let Some(task) = unsafe { proc.pop_next().or_else(|| proc.pop_woken()) } {
-                return Some(task);
+            if fired {
+                // Woken goroutines, and fresh ones: a timer may start some.
+                // SAFETY: this worker holds `proc`.
+                let task =
+                    unsafe { proc.pop_next().or_else(|| proc.pop_woken()).or_else(|| proc.pop_fresh()) };
+                if task.is_some() {
+                    return task;
+                }
             }
         }
         if round + 1 < rounds {

@@ -9,9 +9,9 @@ use super::proc::Proc;
 use super::reason::WaitReason;
 use super::runtime::Runtime;
 use super::worker::{Left, Worker};
-use super::{current, pin, thread};
+use super::{arm, current, pin, thread};
 use crate::coroutine::{self, Coroutine, Stack};
-use crate::primitive::atomic::{Ordering, fence};
+use crate::primitive::atomic::Ordering;
 use std::ptr::{NonNull, null_mut};
 
 /// Free stacks a processor keeps, and how many go to or come from the pool at once.
@@ -43,7 +43,9 @@ pub(super) fn run(rt: &'static Runtime, w: &'static Worker, task: Task) {
     match w.left.get() {
         Left::Parked { timer, release, arg } => {
             if !timer.is_null() {
-                arm_timer(rt, proc, timer);
+                // SAFETY: the node belongs to a goroutine that has just parked and that nobody else can reach
+                // yet; it stays in place until it has been cancelled or has fired. This worker holds `proc`.
+                unsafe { arm::add_to(proc, timer) }.tell();
             }
             // SAFETY: `park`'s caller promised that it may be called once, here. From here on somebody else
             // may run `g`.
@@ -58,19 +60,6 @@ pub(super) fn run(rt: &'static Runtime, w: &'static Worker, task: Task) {
             }
         }
         Left::Ended => end(rt, w, proc, g),
-    }
-}
-
-fn arm_timer(rt: &'static Runtime, proc: &Proc, timer: *mut super::timer::TimerNode) {
-    // SAFETY: the node belongs to a goroutine that has just parked and that nobody else can reach yet; it
-    // stays in place until it has been cancelled or has fired.
-    let earliest = unsafe { proc.timers.insert(timer) };
-    if earliest {
-        // The first half of the pair in `pool`: the timer is published, then read who keeps watch.
-        fence(Ordering::SeqCst);
-        if rt.pool.load().wants_arming() {
-            idle::arm(rt);
-        }
     }
 }
 

@@ -53,6 +53,11 @@ pub(crate) fn spawn(spawn: Spawn) -> Result<(), NoMemory> {
     Ok(())
 }
 
+/// Start a goroutine with nothing special about it.
+pub(crate) fn go(body: Body, arg: *mut c_void) -> Result<(), NoMemory> {
+    spawn(Spawn { body, arg, class: None, flags: 0, extra: None, at_end: None })
+}
+
 #[cold]
 fn spawn_outside(rt: &'static Runtime, spawn: Spawn) -> Result<(), NoMemory> {
     let task = {

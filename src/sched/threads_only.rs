@@ -34,6 +34,46 @@ pub(crate) struct Goroutine {
 
 loom::thread_local! {
     static CURRENT: Cell<*mut Goroutine> = Cell::new(null_mut());
+    static HEAP: Cell<*const TimerHeap> = Cell::new(std::ptr::null());
+}
+
+/// The timers that the calling thread adds go to `heap`, which outlives the model's threads.
+#[cfg(test)]
+pub(crate) fn use_heap(heap: &TimerHeap) {
+    HEAP.with(|current| current.set(heap));
+}
+
+/// See `arm.rs`. Nobody sleeps until a deadline in a model.
+#[must_use]
+pub(crate) struct Added;
+
+impl Added {
+    pub(crate) const fn nothing() -> Self {
+        Added
+    }
+
+    pub(crate) fn tell(self) {}
+}
+
+/// # Safety
+/// As in `arm.rs`, and the calling thread has said [`use_heap`].
+pub(crate) unsafe fn add_timer(node: *mut TimerNode) -> Added {
+    // SAFETY: the caller's promise.
+    unsafe { (*HEAP.with(Cell::get)).insert(node) };
+    Added
+}
+
+/// See `spawn.rs`.
+pub(crate) struct NoMemory;
+
+/// A goroutine that runs at once, on the calling thread.
+pub(crate) fn go(
+    body: unsafe extern "C" fn(*mut std::ffi::c_void),
+    arg: *mut std::ffi::c_void,
+) -> Result<(), NoMemory> {
+    // SAFETY: the models' functions take what they are given.
+    unsafe { body(arg) };
+    Ok(())
 }
 
 /// The calling thread is a goroutine while it runs `body`. Its timers go to `heap`.

@@ -1,0 +1,58 @@
+//! Channels with an owner: something that sends into the channel while nobody holds a handle for it to do so.
+//!
+//! The one thing to know: the owner (a timer) has no reference to its channel. Those who may receive hold the
+//! references, and when the last of them is given up the owner is told, **after** which the channel is freed. So
+//! a timer whose channel nobody holds goes away, however far off its deadline is.
+//!
+//! What keeps the channel in place for an owner that is about to send: it sends under a lock of its own, after
+//! a look at whether it was told, and being told takes that lock. The owner's lock is therefore taken before
+//! the channel's, and `gone` is called with no channel's lock held.
+
+use super::channel::Chan;
+use crate::sched::wait::{Order, Wait};
+
+/// Who is told that a channel is about to be freed.
+#[derive(Clone, Copy)]
+pub(crate) struct Owner {
+    /// Called once, with `arg`. The channel is still in place; the owner does not touch it afterwards.
+    pub(crate) gone: unsafe fn(*mut ()),
+    pub(crate) arg: *mut (),
+}
+
+/// The receiver that was given the element, if there was one: served, and to be woken.
+#[must_use]
+pub(crate) struct Handed(*const Wait);
+
+impl Chan {
+    /// Send if that can be done at once; otherwise, or if the channel is closed, the element is dropped. The
+    /// receiver is left to the caller to wake, who may hold a lock now that it should not hold then.
+    ///
+    /// # Safety
+    /// `this` stays live for the call; `elem` is readable for an element.
+    pub(crate) unsafe fn offer(this: *mut Chan, elem: *const u8) -> Handed {
+        // SAFETY: the caller's promise.
+        unsafe {
+            Self::lock(this);
+            let step = Self::send_locked(this, elem);
+            Self::unlock(this);
+            Handed(step.peer)
+        }
+    }
+}
+
+impl Handed {
+    pub(crate) const fn nobody() -> Self {
+        Handed(std::ptr::null())
+    }
+
+    /// Let the receiver go on. Many may be woken in a row: each queues behind the last.
+    ///
+    /// # Safety
+    /// As for [`Wait::wake`]: no lock is held that the receiver would free.
+    pub(crate) unsafe fn wake(self) {
+        if !self.0.is_null() {
+            // SAFETY: claimed by `offer`, and woken only here, since `self` is used up.
+            unsafe { Wait::wake(self.0, Order::Queue) };
+        }
+    }
+}

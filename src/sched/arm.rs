@@ -1,0 +1,62 @@
+//! Arming a timer: which processor's heap it goes to, and who must be told.
+//!
+//! The one thing to know: a worker that sleeps has looked at the earliest deadline of every heap; who inserts
+//! an earlier one must see to it that somebody looks again. This is the publisher's half of the pair in `pool`:
+//! insert, fence, read who keeps watch.
+
+use super::proc::Proc;
+use super::runtime::{Runtime, rt};
+use super::timer::TimerNode;
+use super::{current, idle};
+use crate::primitive::atomic::{Ordering, fence};
+
+/// A node was inserted. The caller tells the sleepers once it holds no lock: telling may start a thread.
+#[must_use]
+pub(crate) struct Added {
+    earliest: bool,
+}
+
+/// Insert `node` into the heap of the processor that the calling worker holds. A thread that holds none uses
+/// the first processor's, which never retires: what is inserted into the heap of one that has, nobody fires.
+///
+/// # Safety
+/// As for [`super::timer::TimerHeap::insert`]. (Heaps are never freed.)
+pub(crate) unsafe fn add_timer(node: *mut TimerNode) -> Added {
+    let w = current::worker();
+    // SAFETY: null, or the calling thread's own worker, which does not lose its processor before it is back in
+    // the scheduler; so a retiring processor's heap is drained after this.
+    let held = if w.is_null() { None } else { unsafe { (*w).proc.get() } };
+    let proc = held.unwrap_or_else(|| rt().proc(0));
+    // SAFETY: the caller's promise.
+    unsafe { add_to(proc, node) }
+}
+
+/// # Safety
+/// As for [`add_timer`]; the calling worker holds `proc`, or it is the first one.
+#[inline]
+pub(super) unsafe fn add_to(proc: &Proc, node: *mut TimerNode) -> Added {
+    // SAFETY: the caller's promise.
+    Added { earliest: unsafe { proc.timers.insert(node) } }
+}
+
+impl Added {
+    pub(crate) const fn nothing() -> Self {
+        Added { earliest: false }
+    }
+
+    /// Wake whoever sleeps longer than until the new deadline.
+    #[inline]
+    pub(crate) fn tell(self) {
+        if self.earliest {
+            tell(rt());
+        }
+    }
+}
+
+fn tell(rt: &'static Runtime) {
+    // The first half of the pair in `pool`: the timer is published, then read who keeps watch.
+    fence(Ordering::SeqCst);
+    if rt.pool.load().wants_arming() {
+        idle::arm(rt);
+    }
+}
