@@ -663,6 +663,91 @@ int gort_waitgroup_go(gort_waitgroup_t *wg,
                       void *arg);
 
 /*
+ * ---- Read-write mutexes ------------------------------------------------------------------------
+ */
+
+/**
+ * A mutex that many may hold at once for reading, or one for writing, as Go's `sync.RWMutex`. Ready when zeroed
+ * (`= {0}`), needs no destroy, must not be copied after first use. Not recursive, not even for reading, and not
+ * bound to who locked it. A waiting writer holds off new readers; when a writer unlocks it, all readers that
+ * wait by then get it before the next writer.
+ *
+ * Who holds it for writing may free the memory as soon as its own unlock has returned, though another's unlock
+ * or runlock, which made room for it, has not yet. Since 0.1.
+ */
+typedef struct gort_rwmutex_t {
+    uint64_t _opaque[2];
+} gort_rwmutex_t;
+
+/**
+ * Locks `rw` for writing, and waits until nobody else holds it. From the moment it waits, no new reader gets in.
+ *
+ * Blocks. `rw` stays yours. NULL is a fatal error. Since 0.1.
+ */
+void gort_rwmutex_lock(gort_rwmutex_t *rw);
+
+/**
+ * Locks `rw` for writing if nobody holds it.
+ *
+ * Does not block. `rw` stays yours. Returns `GORT_OK` if the caller holds it now; `GORT_EAGAIN` if others do;
+ * `GORT_EINVAL` if `rw` is NULL. Since 0.1.
+ */
+int gort_rwmutex_try_lock(gort_rwmutex_t *rw);
+
+/**
+ * Locks `rw` for writing, and waits until that is possible or `deadline` (on `gort_now()`) has passed. It tries
+ * before it looks at the deadline. If the deadline passes, the readers that it held off get in.
+ *
+ * Blocks. `rw` stays yours. Returns `GORT_OK` if the caller holds it now, which may be just past the deadline;
+ * `GORT_ETIMEDOUT` if not; `GORT_EINVAL` if `rw` is NULL. Since 0.1.
+ */
+int gort_rwmutex_lock_until(gort_rwmutex_t *rw,
+                            int64_t deadline);
+
+/**
+ * Unlocks `rw`, which somebody holds for writing. What was done before it is seen by whoever locks it next, for
+ * reading too. All readers that wait get it; if there are none, the writer that has waited longest.
+ *
+ * Does not block. `rw` stays yours, but another who locks it may free it before this call has returned. NULL is
+ * a fatal error, and so is one that is not locked for writing ("sync: Unlock of unlocked RWMutex"). Since 0.1.
+ */
+void gort_rwmutex_unlock(gort_rwmutex_t *rw);
+
+/**
+ * Locks `rw` for reading, and waits while a writer holds it or waits for it. So it may not be called by one who
+ * holds it for reading already: a writer that came in between makes both wait for ever.
+ *
+ * Blocks. `rw` stays yours. NULL is a fatal error; so is a reader beyond 4294967295. Since 0.1.
+ */
+void gort_rwmutex_rlock(gort_rwmutex_t *rw);
+
+/**
+ * Locks `rw` for reading if no writer holds it or waits for it.
+ *
+ * Does not block. `rw` stays yours. Returns `GORT_OK` if the caller holds it now; `GORT_EAGAIN` if a writer holds
+ * it or waits; `GORT_EINVAL` if `rw` is NULL. Since 0.1.
+ */
+int gort_rwmutex_try_rlock(gort_rwmutex_t *rw);
+
+/**
+ * Locks `rw` for reading, and waits until that is possible or `deadline` (on `gort_now()`) has passed. It tries
+ * before it looks at the deadline.
+ *
+ * Blocks. `rw` stays yours. Returns `GORT_OK` if the caller holds it now, which may be just past the deadline;
+ * `GORT_ETIMEDOUT` if not; `GORT_EINVAL` if `rw` is NULL. Since 0.1.
+ */
+int gort_rwmutex_rlock_until(gort_rwmutex_t *rw,
+                             int64_t deadline);
+
+/**
+ * Gives up one `gort_rwmutex_rlock` of `rw`. What was done before it is seen by whoever locks it for writing next.
+ *
+ * Does not block. `rw` stays yours, but a writer that locks it may free it before this call has returned. NULL is
+ * a fatal error, and so is one that is not locked for reading ("sync: RUnlock of unlocked RWMutex"). Since 0.1.
+ */
+void gort_rwmutex_runlock(gort_rwmutex_t *rw);
+
+/*
  * ---- Status codes from the system --------------------------------------------------------------
  */
 

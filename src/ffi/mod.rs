@@ -33,3 +33,6 @@ pub mod select;
 
 /// Mutexes, wait groups
 pub mod sync;
+
+/// Read-write mutexes
+pub mod rwmutex;

@@ -13,4 +13,6 @@ pub(crate) enum WaitReason {
     Sleep,
     MutexLock,
     WaitGroupWait,
+    RwMutexRLock,
+    RwMutexLock,
 }
