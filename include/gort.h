@@ -748,6 +748,64 @@ int gort_rwmutex_rlock_until(gort_rwmutex_t *rw,
 void gort_rwmutex_runlock(gort_rwmutex_t *rw);
 
 /*
+ * ---- Condition variables -----------------------------------------------------------------------
+ */
+
+/**
+ * Lets those who hold a mutex wait until something that it guards has changed, as Go's `sync.Cond`. Ready when
+ * zeroed (`= {0}`), needs no destroy, must not be copied after first use. The mutex is named at each wait.
+ *
+ * A waiter is woken by a signal or a broadcast and by nothing else. But others may lock the mutex between the
+ * signal and the waiter's return, so waits stand in a loop that looks at the condition.
+ *
+ * The memory may be freed once all waits have returned, though the signal or broadcast that ended them has not
+ * yet. Since 0.1.
+ */
+typedef struct gort_cond_t {
+    uint64_t _opaque[2];
+} gort_cond_t;
+
+/**
+ * Unlocks `m`, which the caller has locked, and waits for a signal or a broadcast on `c`, all in one step: one
+ * that comes once the mutex is unlocked finds the caller waiting. Locks `m` again before it returns.
+ *
+ * Blocks. `c` and `m` stay yours. NULL is a fatal error, and so is a mutex that is not locked ("sync: unlock of
+ * unlocked mutex"). Since 0.1.
+ */
+void gort_cond_wait(gort_cond_t *c,
+                    gort_mutex_t *m);
+
+/**
+ * As `gort_cond_wait`, but waits no longer than until `deadline` (on `gort_now()`) has passed. The mutex is locked
+ * again in either case, for which the caller may have to wait beyond the deadline. With a deadline that is past
+ * when it is called, the mutex stays locked all the while.
+ *
+ * Blocks. `c` and `m` stay yours. Returns `GORT_OK` if a signal or broadcast woke the caller, which may be just past
+ * the deadline: a signal that is told so is consumed, none is lost; `GORT_ETIMEDOUT` if the deadline passed first;
+ * `GORT_EINVAL` if `c` or `m` is NULL. An unlocked mutex is a fatal error as for `gort_cond_wait`. Since 0.1.
+ */
+int gort_cond_wait_until(gort_cond_t *c,
+                         gort_mutex_t *m,
+                         int64_t deadline);
+
+/**
+ * Wakes the one that has waited on `c` the longest; if nobody waits, nothing happens. The caller may hold the
+ * mutex or not.
+ *
+ * Does not block. `c` stays yours; the last waiter may free it before this call has returned. NULL is a fatal
+ * error. Since 0.1.
+ */
+void gort_cond_signal(gort_cond_t *c);
+
+/**
+ * Wakes all who wait on `c`. The caller may hold the mutex or not.
+ *
+ * Does not block. `c` stays yours; the last waiter may free it before this call has returned. NULL is a fatal
+ * error. Since 0.1.
+ */
+void gort_cond_broadcast(gort_cond_t *c);
+
+/*
  * ---- Status codes from the system --------------------------------------------------------------
  */
 

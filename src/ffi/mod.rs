@@ -36,3 +36,6 @@ pub mod sync;
 
 /// Read-write mutexes
 pub mod rwmutex;
+
+/// Condition variables
+pub mod cond;

@@ -15,4 +15,5 @@ pub(crate) enum WaitReason {
     WaitGroupWait,
     RwMutexRLock,
     RwMutexLock,
+    CondWait,
 }

@@ -1,4 +1,4 @@
-//! Mutex, read-write mutex, wait group.
+//! Mutex, read-write mutex, condition variable, wait group.
 //!
 //! The one thing to know: each is 16 bytes of the caller's memory, ready when zeroed, never destroyed: one
 //! atomic word of state, and a queue of waiters in one pointer ([`queue`]), guarded by a bit of that word.
@@ -8,6 +8,7 @@
 //! with the one atomic operation that makes the effect observable**: before it, it takes out of the queue and
 //! claims whom it is going to wake; after it, it only wakes them, which touches their memory, not the object's.
 
+mod cond;
 #[cfg(loom)]
 pub(crate) mod knobs;
 mod mutex;
@@ -18,6 +19,7 @@ mod spin;
 mod testing;
 mod waitgroup;
 
+pub(crate) use cond::Cond;
 pub(crate) use mutex::Mutex;
 pub(crate) use rwmutex::RwMutex;
 pub(crate) use waitgroup::WaitGroup;
