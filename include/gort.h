@@ -724,8 +724,8 @@ void gort_rwmutex_rlock(gort_rwmutex_t *rw);
 /**
  * Locks `rw` for reading if no writer holds it or waits for it.
  *
- * Does not block. `rw` stays yours. Returns `GORT_OK` if the caller holds it now; `GORT_EAGAIN` if a writer holds
- * it or waits; `GORT_EINVAL` if `rw` is NULL. Since 0.1.
+ * Does not block. `rw` stays yours. Returns `GORT_OK` if the caller holds it now; `GORT_EAGAIN` if a writer
+ * holds it or waits; `GORT_EINVAL` if `rw` is NULL. Since 0.1.
  */
 int gort_rwmutex_try_rlock(gort_rwmutex_t *rw);
 
@@ -740,10 +740,12 @@ int gort_rwmutex_rlock_until(gort_rwmutex_t *rw,
                              int64_t deadline);
 
 /**
- * Gives up one `gort_rwmutex_rlock` of `rw`. What was done before it is seen by whoever locks it for writing next.
+ * Gives up one `gort_rwmutex_rlock` of `rw`. What was done before it is seen by whoever locks it for writing
+ * next.
  *
- * Does not block. `rw` stays yours, but a writer that locks it may free it before this call has returned. NULL is
- * a fatal error, and so is one that is not locked for reading ("sync: RUnlock of unlocked RWMutex"). Since 0.1.
+ * Does not block. `rw` stays yours, but a writer that locks it may free it before this call has returned. NULL
+ * is a fatal error, and so is one that is not locked for reading ("sync: RUnlock of unlocked RWMutex"). Since
+ * 0.1.
  */
 void gort_rwmutex_runlock(gort_rwmutex_t *rw);
 
@@ -776,13 +778,14 @@ void gort_cond_wait(gort_cond_t *c,
                     gort_mutex_t *m);
 
 /**
- * As `gort_cond_wait`, but waits no longer than until `deadline` (on `gort_now()`) has passed. The mutex is locked
- * again in either case, for which the caller may have to wait beyond the deadline. With a deadline that is past
- * when it is called, the mutex stays locked all the while.
+ * As `gort_cond_wait`, but waits no longer than until `deadline` (on `gort_now()`) has passed. The mutex is
+ * locked again in either case, for which the caller may have to wait beyond the deadline. With a deadline that
+ * is past when it is called, the mutex stays locked all the while.
  *
- * Blocks. `c` and `m` stay yours. Returns `GORT_OK` if a signal or broadcast woke the caller, which may be just past
- * the deadline: a signal that is told so is consumed, none is lost; `GORT_ETIMEDOUT` if the deadline passed first;
- * `GORT_EINVAL` if `c` or `m` is NULL. An unlocked mutex is a fatal error as for `gort_cond_wait`. Since 0.1.
+ * Blocks. `c` and `m` stay yours. Returns `GORT_OK` if a signal or broadcast woke the caller, which may be
+ * just past the deadline: a signal that is told so is consumed, none is lost; `GORT_ETIMEDOUT` if the deadline
+ * passed first; `GORT_EINVAL` if `c` or `m` is NULL. An unlocked mutex is a fatal error as for
+ * `gort_cond_wait`. Since 0.1.
  */
 int gort_cond_wait_until(gort_cond_t *c,
                          gort_mutex_t *m,
@@ -804,6 +807,31 @@ void gort_cond_signal(gort_cond_t *c);
  * error. Since 0.1.
  */
 void gort_cond_broadcast(gort_cond_t *c);
+
+/*
+ * ---- Once --------------------------------------------------------------------------------------
+ */
+
+/**
+ * Runs a function once, whoever comes first, as Go's `sync.Once`. Ready when zeroed (`= {0}`), needs no
+ * destroy, must not be copied after first use. Since 0.1.
+ */
+typedef struct gort_once_t {
+    uint64_t _opaque[2];
+} gort_once_t;
+
+/**
+ * Calls `fn(arg)` if this is the first call for `o`, whatever `fn` and `arg` others give; else waits until the
+ * first call's function has ended. When it returns, that function has ended and what it did is seen. A
+ * function that ends its goroutine with `gort_exit` has ended too, and is not run again. A function that calls
+ * gort_once_do for the same `o` waits for itself, for ever.
+ *
+ * Blocks while another's function runs. `o` and `arg` stay yours. NULL for `o` or `fn` is a fatal error. Since
+ * 0.1.
+ */
+void gort_once_do(gort_once_t *o,
+                  gort_fn_t fn_,
+                  void *arg);
 
 /*
  * ---- Status codes from the system --------------------------------------------------------------

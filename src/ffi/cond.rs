@@ -50,8 +50,8 @@ unsafe fn mutex<'a>(m: *mut gort_mutex_t) -> Option<&'a Mutex> {
 /// unlocked mutex"). Since 0.1.
 ///
 /// # Safety
-/// `c` is NULL, or a zeroed or used condition variable that no one frees during the call; `m` is NULL, or a locked
-/// mutex that no one frees during the call.
+/// `c` is NULL, or a zeroed or used condition variable that no one frees during the call; `m` is NULL, or a
+/// locked mutex that no one frees during the call.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gort_cond_wait(c: *mut gort_cond_t, m: *mut gort_mutex_t) {
     // SAFETY: the caller's promise.
@@ -64,13 +64,14 @@ pub unsafe extern "C" fn gort_cond_wait(c: *mut gort_cond_t, m: *mut gort_mutex_
     }
 }
 
-/// As `gort_cond_wait`, but waits no longer than until `deadline` (on `gort_now()`) has passed. The mutex is locked
-/// again in either case, for which the caller may have to wait beyond the deadline. With a deadline that is past
-/// when it is called, the mutex stays locked all the while.
+/// As `gort_cond_wait`, but waits no longer than until `deadline` (on `gort_now()`) has passed. The mutex is
+/// locked again in either case, for which the caller may have to wait beyond the deadline. With a deadline that
+/// is past when it is called, the mutex stays locked all the while.
 ///
-/// Blocks. `c` and `m` stay yours. Returns `GORT_OK` if a signal or broadcast woke the caller, which may be just past
-/// the deadline: a signal that is told so is consumed, none is lost; `GORT_ETIMEDOUT` if the deadline passed first;
-/// `GORT_EINVAL` if `c` or `m` is NULL. An unlocked mutex is a fatal error as for `gort_cond_wait`. Since 0.1.
+/// Blocks. `c` and `m` stay yours. Returns `GORT_OK` if a signal or broadcast woke the caller, which may be
+/// just past the deadline: a signal that is told so is consumed, none is lost; `GORT_ETIMEDOUT` if the deadline
+/// passed first; `GORT_EINVAL` if `c` or `m` is NULL. An unlocked mutex is a fatal error as for
+/// `gort_cond_wait`. Since 0.1.
 ///
 /// # Safety
 /// As for `gort_cond_wait`.

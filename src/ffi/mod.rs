@@ -39,3 +39,6 @@ pub mod rwmutex;
 
 /// Condition variables
 pub mod cond;
+
+/// Once
+pub mod once;

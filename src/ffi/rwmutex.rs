@@ -119,8 +119,8 @@ pub unsafe extern "C" fn gort_rwmutex_rlock(rw: *mut gort_rwmutex_t) {
 
 /// Locks `rw` for reading if no writer holds it or waits for it.
 ///
-/// Does not block. `rw` stays yours. Returns `GORT_OK` if the caller holds it now; `GORT_EAGAIN` if a writer holds
-/// it or waits; `GORT_EINVAL` if `rw` is NULL. Since 0.1.
+/// Does not block. `rw` stays yours. Returns `GORT_OK` if the caller holds it now; `GORT_EAGAIN` if a writer
+/// holds it or waits; `GORT_EINVAL` if `rw` is NULL. Since 0.1.
 ///
 /// # Safety
 /// As for `gort_rwmutex_lock`.
@@ -152,10 +152,12 @@ pub unsafe extern "C" fn gort_rwmutex_rlock_until(rw: *mut gort_rwmutex_t, deadl
     }
 }
 
-/// Gives up one `gort_rwmutex_rlock` of `rw`. What was done before it is seen by whoever locks it for writing next.
+/// Gives up one `gort_rwmutex_rlock` of `rw`. What was done before it is seen by whoever locks it for writing
+/// next.
 ///
-/// Does not block. `rw` stays yours, but a writer that locks it may free it before this call has returned. NULL is
-/// a fatal error, and so is one that is not locked for reading ("sync: RUnlock of unlocked RWMutex"). Since 0.1.
+/// Does not block. `rw` stays yours, but a writer that locks it may free it before this call has returned. NULL
+/// is a fatal error, and so is one that is not locked for reading ("sync: RUnlock of unlocked RWMutex"). Since
+/// 0.1.
 ///
 /// # Safety
 /// `rw` is NULL, or a read-write mutex that is locked for reading and that no one frees before it was unlocked.

@@ -17,10 +17,13 @@
 //! | `stackless.rs` | goroutines for which there is no stack at the moment |
 //! | `wait.rs`, `timer/` | waiting: claims, queues, deadlines |
 //! | `runtime.rs`, `main.rs`, `fork.rs` | starting it all; `gort_main`; starting afresh in a forked child |
+//! | `cleanup.rs` | what is still to be done for a call whose callback ends the goroutine |
 //! | `current.rs` | the worker of the calling thread |
 //! | `overflow.rs` | the report of a stack overflow |
 //! | `model/` | loom models of the protocols, and of broken variants of them |
 
+#[cfg(not(loom))]
+mod cleanup;
 #[cfg(not(loom))]
 mod current;
 #[cfg(not(loom))]
@@ -71,6 +74,7 @@ pub(crate) use reason::WaitReason;
 
 #[cfg(not(loom))]
 pub(crate) use {
+    cleanup::Cleanup,
     goroutine::{AtEnd, Extra, Goroutine, PINNED},
     main::main,
     pin::{lock_thread, unlock_thread},
@@ -83,4 +87,4 @@ pub(crate) use {
 use run::entry;
 
 #[cfg(loom)]
-pub(crate) use threads_only::{Goroutine, current_goroutine, park, ready};
+pub(crate) use threads_only::{Cleanup, Goroutine, current_goroutine, park, ready};

@@ -16,4 +16,5 @@ pub(crate) enum WaitReason {
     RwMutexRLock,
     RwMutexLock,
     CondWait,
+    OnceDo,
 }

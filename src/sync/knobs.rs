@@ -27,6 +27,10 @@ pub(crate) enum Bug {
     UnlockThenQueue,
     /// A waiter that was signalled says that its deadline passed.
     ForgetSignal,
+    /// A once says that its function has ended when it begins.
+    DoneEarly,
+    /// The step to "the function has ended" releases nothing.
+    DoneRelaxed,
 }
 
 #[derive(Clone, Copy)]

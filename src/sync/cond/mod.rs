@@ -1,4 +1,5 @@
-//! `gort_cond_t`: Go's condition variable, on the word of `state.rs` (whose tables say who does what) and a queue.
+//! `gort_cond_t`: Go's condition variable, on the word of `state.rs` (whose tables say who does what) and a
+//! queue.
 //!
 //! The one thing to know: a wait stands in the queue **before** it gives up the mutex. So whoever has held the
 //! mutex since finds it there: a signal wakes the one that has waited longest, a broadcast all, and nobody is
@@ -143,8 +144,8 @@ impl Cond {
             seen = self.unless_locked();
         }
         let mut woken = WakeList::new();
-        // SAFETY: we hold the lock. A popped node is claimed, so it and its wait live until we wake it. `unlock` is
-        // the last touch of the object.
+        // SAFETY: we hold the lock. A popped node is claimed, so it and its wait live until we wake it.
+        // `unlock` is the last touch of the object.
         unsafe {
             let (any, empty) = self.queue.with(|queue| {
                 let mut any = false;
@@ -209,8 +210,8 @@ impl Cond {
 /// The step that lets others see a queued node, and gives up the mutex: see [`Wait::block`].
 ///
 /// # Safety
-/// `held` is a [`Held`] whose condition variable's `enter_queue` succeeded, and whose mutex is locked by the one who
-/// waits.
+/// `held` is a [`Held`] whose condition variable's `enter_queue` succeeded, and whose mutex is locked by the
+/// one who waits.
 unsafe fn release(held: *mut ()) {
     // SAFETY: `held` is on the waiter's stack, which stays until somebody is let at its node: read it first. The
     // waiter cannot return before the queue is unlocked and then the mutex; so both are there up to these steps.

@@ -12,9 +12,9 @@
 //! | `lock` | signal, broadcast, if somebody waits; a wait that timed out | not `LOCKED` | `LOCKED` |
 //! | `unlock` | the same | `LOCKED` | not that, nor `WAITERS` if the queue is empty |
 //!
-//! Orderings: Acquire in `enter_queue` and `lock` pairs with the Release in `leave_queue` and `unlock`. A signal's
-//! `look` needs none: a wait that it must see happened before it (the caller has held the mutex since, or has
-//! heard of the wait in some other way), so it sees the wait's `WAITERS`, or what came after.
+//! Orderings: Acquire in `enter_queue` and `lock` pairs with the Release in `leave_queue` and `unlock`. A
+//! signal's `look` needs none: a wait that it must see happened before it (the caller has held the mutex since,
+//! or has heard of the wait in some other way), so it sees the wait's `WAITERS`, or what came after.
 
 use crate::primitive::atomic::{AtomicU32, Ordering};
 

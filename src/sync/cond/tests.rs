@@ -259,7 +259,8 @@ fn the_memory_is_the_last_waiters() {
                         let cond = address as *mut Cond;
                         mutex.lock();
                         queued.fetch_add(1, Ordering::Relaxed);
-                        // SAFETY: the mutex is held; the memory stays until both have returned, and its bytes longer.
+                        // SAFETY: the mutex is held; the memory stays until both have returned, and its bytes
+                        // longer.
                         unsafe {
                             (*cond).wait(mutex);
                             if returned.fetch_add(1, Ordering::Relaxed) == 1 {
