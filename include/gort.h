@@ -668,6 +668,177 @@ int gort_waitgroup_go(gort_waitgroup_t *wg,
                       void *arg);
 
 /*
+ * ---- Read-write mutexes ------------------------------------------------------------------------
+ */
+
+/**
+ * A mutex that many may hold at once for reading, or one for writing, as Go's `sync.RWMutex`. Ready when zeroed
+ * (`= {0}`), needs no destroy, must not be copied after first use. Not recursive, not even for reading, and not
+ * bound to who locked it. A waiting writer holds off new readers; when a writer unlocks it, all readers that
+ * wait by then get it before the next writer.
+ *
+ * Who holds it for writing may free the memory as soon as its own unlock has returned, though another's unlock
+ * or runlock, which made room for it, has not yet. Since 0.1.
+ */
+typedef struct gort_rwmutex_t {
+    uint64_t _opaque[2];
+} gort_rwmutex_t;
+
+/**
+ * Locks `rw` for writing, and waits until nobody else holds it. From the moment it waits, no new reader gets in.
+ *
+ * Blocks. `rw` stays yours. NULL is a fatal error. Since 0.1.
+ */
+void gort_rwmutex_lock(gort_rwmutex_t *rw);
+
+/**
+ * Locks `rw` for writing if nobody holds it.
+ *
+ * Does not block. `rw` stays yours. Returns `GORT_OK` if the caller holds it now; `GORT_EAGAIN` if others do;
+ * `GORT_EINVAL` if `rw` is NULL. Since 0.1.
+ */
+int gort_rwmutex_try_lock(gort_rwmutex_t *rw);
+
+/**
+ * Locks `rw` for writing, and waits until that is possible or `deadline` (on `gort_now()`) has passed. It tries
+ * before it looks at the deadline. If the deadline passes, the readers that it held off get in.
+ *
+ * Blocks. `rw` stays yours. Returns `GORT_OK` if the caller holds it now, which may be just past the deadline;
+ * `GORT_ETIMEDOUT` if not; `GORT_EINVAL` if `rw` is NULL. Since 0.1.
+ */
+int gort_rwmutex_lock_until(gort_rwmutex_t *rw,
+                            int64_t deadline);
+
+/**
+ * Unlocks `rw`, which somebody holds for writing. What was done before it is seen by whoever locks it next, for
+ * reading too. All readers that wait get it; if there are none, the writer that has waited longest.
+ *
+ * Does not block. `rw` stays yours, but another who locks it may free it before this call has returned. NULL is
+ * a fatal error, and so is one that is not locked for writing ("sync: Unlock of unlocked RWMutex"). Since 0.1.
+ */
+void gort_rwmutex_unlock(gort_rwmutex_t *rw);
+
+/**
+ * Locks `rw` for reading, and waits while a writer holds it or waits for it. So it may not be called by one who
+ * holds it for reading already: a writer that came in between makes both wait for ever.
+ *
+ * Blocks. `rw` stays yours. NULL is a fatal error; so is a reader beyond 4294967295. Since 0.1.
+ */
+void gort_rwmutex_rlock(gort_rwmutex_t *rw);
+
+/**
+ * Locks `rw` for reading if no writer holds it or waits for it.
+ *
+ * Does not block. `rw` stays yours. Returns `GORT_OK` if the caller holds it now; `GORT_EAGAIN` if a writer
+ * holds it or waits; `GORT_EINVAL` if `rw` is NULL. Since 0.1.
+ */
+int gort_rwmutex_try_rlock(gort_rwmutex_t *rw);
+
+/**
+ * Locks `rw` for reading, and waits until that is possible or `deadline` (on `gort_now()`) has passed. It tries
+ * before it looks at the deadline.
+ *
+ * Blocks. `rw` stays yours. Returns `GORT_OK` if the caller holds it now, which may be just past the deadline;
+ * `GORT_ETIMEDOUT` if not; `GORT_EINVAL` if `rw` is NULL. Since 0.1.
+ */
+int gort_rwmutex_rlock_until(gort_rwmutex_t *rw,
+                             int64_t deadline);
+
+/**
+ * Gives up one `gort_rwmutex_rlock` of `rw`. What was done before it is seen by whoever locks it for writing
+ * next.
+ *
+ * Does not block. `rw` stays yours, but a writer that locks it may free it before this call has returned. NULL
+ * is a fatal error, and so is one that is not locked for reading ("sync: RUnlock of unlocked RWMutex"). Since
+ * 0.1.
+ */
+void gort_rwmutex_runlock(gort_rwmutex_t *rw);
+
+/*
+ * ---- Condition variables -----------------------------------------------------------------------
+ */
+
+/**
+ * Lets those who hold a mutex wait until something that it guards has changed, as Go's `sync.Cond`. Ready when
+ * zeroed (`= {0}`), needs no destroy, must not be copied after first use. The mutex is named at each wait.
+ *
+ * A waiter is woken by a signal or a broadcast and by nothing else. But others may lock the mutex between the
+ * signal and the waiter's return, so waits stand in a loop that looks at the condition.
+ *
+ * The memory may be freed once all waits have returned, though the signal or broadcast that ended them has not
+ * yet. Since 0.1.
+ */
+typedef struct gort_cond_t {
+    uint64_t _opaque[2];
+} gort_cond_t;
+
+/**
+ * Unlocks `m`, which the caller has locked, and waits for a signal or a broadcast on `c`, all in one step: one
+ * that comes once the mutex is unlocked finds the caller waiting. Locks `m` again before it returns.
+ *
+ * Blocks. `c` and `m` stay yours. NULL is a fatal error, and so is a mutex that is not locked ("sync: unlock of
+ * unlocked mutex"). Since 0.1.
+ */
+void gort_cond_wait(gort_cond_t *c,
+                    gort_mutex_t *m);
+
+/**
+ * As `gort_cond_wait`, but waits no longer than until `deadline` (on `gort_now()`) has passed. The mutex is
+ * locked again in either case, for which the caller may have to wait beyond the deadline. With a deadline that
+ * is past when it is called, the mutex stays locked all the while.
+ *
+ * Blocks. `c` and `m` stay yours. Returns `GORT_OK` if a signal or broadcast woke the caller, which may be
+ * just past the deadline: a signal that is told so is consumed, none is lost; `GORT_ETIMEDOUT` if the deadline
+ * passed first; `GORT_EINVAL` if `c` or `m` is NULL. An unlocked mutex is a fatal error as for
+ * `gort_cond_wait`. Since 0.1.
+ */
+int gort_cond_wait_until(gort_cond_t *c,
+                         gort_mutex_t *m,
+                         int64_t deadline);
+
+/**
+ * Wakes the one that has waited on `c` the longest; if nobody waits, nothing happens. The caller may hold the
+ * mutex or not.
+ *
+ * Does not block. `c` stays yours; the last waiter may free it before this call has returned. NULL is a fatal
+ * error. Since 0.1.
+ */
+void gort_cond_signal(gort_cond_t *c);
+
+/**
+ * Wakes all who wait on `c`. The caller may hold the mutex or not.
+ *
+ * Does not block. `c` stays yours; the last waiter may free it before this call has returned. NULL is a fatal
+ * error. Since 0.1.
+ */
+void gort_cond_broadcast(gort_cond_t *c);
+
+/*
+ * ---- Once --------------------------------------------------------------------------------------
+ */
+
+/**
+ * Runs a function once, whoever comes first, as Go's `sync.Once`. Ready when zeroed (`= {0}`), needs no
+ * destroy, must not be copied after first use. Since 0.1.
+ */
+typedef struct gort_once_t {
+    uint64_t _opaque[2];
+} gort_once_t;
+
+/**
+ * Calls `fn(arg)` if this is the first call for `o`, whatever `fn` and `arg` others give; else waits until the
+ * first call's function has ended. When it returns, that function has ended and what it did is seen. A
+ * function that ends its goroutine with `gort_exit` has ended too, and is not run again. A function that calls
+ * gort_once_do for the same `o` waits for itself, for ever.
+ *
+ * Blocks while another's function runs. `o` and `arg` stay yours. NULL for `o` or `fn` is a fatal error. Since
+ * 0.1.
+ */
+void gort_once_do(gort_once_t *o,
+                  gort_fn_t fn_,
+                  void *arg);
+
+/*
  * ---- Timers, tickers ---------------------------------------------------------------------------
  */
 

@@ -34,5 +34,14 @@ pub mod select;
 /// Mutexes, wait groups
 pub mod sync;
 
+/// Read-write mutexes
+pub mod rwmutex;
+
+/// Condition variables
+pub mod cond;
+
+/// Once
+pub mod once;
+
 /// Timers, tickers
 pub mod time;

@@ -59,7 +59,7 @@ unsafe fn group<'a>(wg: *mut gort_waitgroup_t) -> Option<&'a WaitGroup> {
 }
 
 #[cold]
-fn null(function: &str, what: &str) -> ! {
+pub(super) fn null(function: &str, what: &str) -> ! {
     fatal(format_args!("{function}: {what} is NULL"))
 }
 

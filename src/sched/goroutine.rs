@@ -14,6 +14,7 @@
 //! The state is for those who look (dumps); what may be done to a goroutine is decided by who holds its
 //! pointer: a run queue, one worker, or the one who claimed its `Wait`.
 
+use super::cleanup::Cleanup;
 use super::reason::WaitReason;
 use super::worker::Worker;
 use crate::coroutine::{Class, Coroutine, Stack};
@@ -76,6 +77,8 @@ pub(crate) struct Goroutine {
     pub(super) body: Body,
     pub(super) arg: *mut c_void,
     pub(super) at_end: Option<AtEnd>,
+    /// Calls in the middle of a function of the user's; see [`Cleanup`]. Null: none.
+    pub(super) cleanups: *mut Cleanup,
     pub(super) id: u64,
     pub(super) extra: Option<Box<Extra>>,
     pub(super) stack: Stack,
@@ -108,6 +111,7 @@ impl Goroutine {
                 body: fresh.body,
                 arg: fresh.arg,
                 at_end: fresh.at_end,
+                cleanups: std::ptr::null_mut(),
                 id: fresh.id,
                 extra: fresh.extra,
                 stack,

@@ -18,12 +18,15 @@
 //! | `wait.rs`, `timer/` | waiting: claims, queues, deadlines |
 //! | `runtime.rs`, `main.rs`, `fork.rs` | starting it all; `gort_main`; starting afresh in a forked child |
 //! | `arm.rs` | who must be told of a timer |
+//! | `cleanup.rs` | what is still to be done for a call whose callback ends the goroutine |
 //! | `current.rs` | the worker of the calling thread |
 //! | `overflow.rs` | the report of a stack overflow |
 //! | `model/` | loom models of the protocols, and of broken variants of them |
 
 #[cfg(not(loom))]
 mod arm;
+#[cfg(not(loom))]
+mod cleanup;
 #[cfg(not(loom))]
 mod current;
 #[cfg(not(loom))]
@@ -75,6 +78,7 @@ pub(crate) use reason::WaitReason;
 #[cfg(not(loom))]
 pub(crate) use {
     arm::{Added, add_timer},
+    cleanup::Cleanup,
     goroutine::{AtEnd, Extra, Goroutine, PINNED},
     main::main,
     pin::{lock_thread, unlock_thread},
@@ -89,4 +93,6 @@ use run::entry;
 #[cfg(all(test, loom))]
 pub(crate) use threads_only::use_heap;
 #[cfg(loom)]
-pub(crate) use threads_only::{Added, Goroutine, NoMemory, add_timer, current_goroutine, go, park, ready};
+pub(crate) use threads_only::{
+    Added, Cleanup, Goroutine, NoMemory, add_timer, current_goroutine, go, park, ready,
+};

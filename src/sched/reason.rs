@@ -13,4 +13,8 @@ pub(crate) enum WaitReason {
     Sleep,
     MutexLock,
     WaitGroupWait,
+    RwMutexRLock,
+    RwMutexLock,
+    CondWait,
+    OnceDo,
 }

@@ -3,7 +3,6 @@
 //! The one thing to know: after any of these the goroutine may be on another thread. `errno` is carried over;
 //! whatever else belongs to a thread must be asked for anew (see `current.rs`).
 
-use super::current;
 use super::goroutine::{Goroutine, State, Task};
 use super::idle;
 use super::reason::WaitReason;
@@ -11,6 +10,7 @@ use super::runtime::rt;
 use super::timer::TimerNode;
 use super::wait::{Order, Wait};
 use super::worker::Left;
+use super::{cleanup, current};
 use crate::coroutine::Coroutine;
 use crate::primitive::atomic::{Ordering, fence};
 use crate::primitive::{errno, now, set_errno};
@@ -130,6 +130,7 @@ pub(crate) fn exit() -> ! {
     }
     // SAFETY: the calling thread's own worker and goroutine; the worker frees the stack once it is left.
     unsafe {
+        cleanup::run_all(g);
         if let Some(at_end) = (*g).at_end {
             (at_end.call)(at_end.arg);
         }

@@ -323,11 +323,11 @@ impl Queue {
         self.head
     }
 
-    /// The node behind `node`. Under the lock.
+    /// The node behind `node`, or null. Under the lock.
     ///
     /// # Safety
     /// `node` is queued here.
-    #[cfg(test)]
+    #[inline]
     pub(crate) unsafe fn after(&self, node: *mut Node) -> *mut Node {
         // SAFETY: the caller's promise.
         unsafe { (*node).next }

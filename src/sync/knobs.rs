@@ -13,12 +13,24 @@ pub(crate) enum Bug {
     FreeInTwoSteps,
     /// A waiter that unlock has chosen, but whose deadline has passed, leaves without handing on the wake-up.
     KeepWoken,
-    /// A waiter queues although the mutex was freed after it looked.
+    /// A waiter queues although what it waits for happened after it looked.
     QueueUnchecked,
     /// The last done wakes the waiters before its own last touch of the wait group.
     WakeThenZero,
     /// The store that makes the counter zero releases nothing.
     ZeroRelaxed,
+    /// Those whom a call lets go on are woken before that call's own last touch of the object.
+    WakeThenLeave,
+    /// A waiter whose deadline has passed leaves the queue without letting those in whom it held up.
+    LeaveSilently,
+    /// A wait gives up the mutex before it queues.
+    UnlockThenQueue,
+    /// A waiter that was signalled says that its deadline passed.
+    ForgetSignal,
+    /// A once says that its function has ended when it begins.
+    DoneEarly,
+    /// The step to "the function has ended" releases nothing.
+    DoneRelaxed,
 }
 
 #[derive(Clone, Copy)]
