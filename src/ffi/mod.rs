@@ -42,3 +42,6 @@ pub mod cond;
 
 /// Once
 pub mod once;
+
+/// Semaphores
+pub mod sem;
