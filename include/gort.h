@@ -839,6 +839,73 @@ void gort_once_do(gort_once_t *o,
                   void *arg);
 
 /*
+ * ---- Semaphores --------------------------------------------------------------------------------
+ */
+
+/**
+ * A number of permits, which are taken and given any number at a time, as Go's `semaphore.Weighted`. Zeroed
+ * (`= {0}`) it has none; gort_sem_init sets another number. Needs no destroy, must not be copied after first
+ * use. First come, first served: who wants few permits does not pass one who waits for many. At most 2^62 - 1
+ * permits can be free at once.
+ *
+ * Who has got its permits may free the memory, if no other call is to come, though the release that gave them
+ * has not yet returned. Since 0.1.
+ */
+typedef struct gort_sem_t {
+    uint64_t _opaque[2];
+} gort_sem_t;
+
+/**
+ * Makes `s`, in whatever state its memory is, a semaphore with `permits` free permits. To be called before
+ * anybody else uses it.
+ *
+ * Does not block. `s` stays yours. NULL is a fatal error; so are less than 0 or more than 2^62 - 1 permits.
+ * Since 0.1.
+ */
+void gort_sem_init(gort_sem_t *s,
+                   int64_t permits);
+
+/**
+ * Takes `n` permits of `s`, and waits until there are so many and nobody waits who came before.
+ *
+ * Blocks. `s` stays yours. Returns `GORT_OK`; `GORT_EINVAL` if `s` is NULL or `n` is less than 1. Since 0.1.
+ */
+int gort_sem_acquire(gort_sem_t *s,
+                     int64_t n);
+
+/**
+ * Takes `n` permits of `s` if there are so many and nobody waits.
+ *
+ * Does not block. `s` stays yours. Returns `GORT_OK`; `GORT_EAGAIN` if there are fewer, or somebody waits;
+ * `GORT_EINVAL` if `s` is NULL or `n` is less than 1. Since 0.1.
+ */
+int gort_sem_try_acquire(gort_sem_t *s,
+                         int64_t n);
+
+/**
+ * Takes `n` permits of `s`, and waits until that is possible or `deadline` (on `gort_now()`) has passed. It
+ * tries before it looks at the deadline. If the deadline passes, those who waited behind it get what permits
+ * there are.
+ *
+ * Blocks. `s` stays yours. Returns `GORT_OK` if the caller has the permits, which may be just past the deadline;
+ * `GORT_ETIMEDOUT` if not, and then none; `GORT_EINVAL` if `s` is NULL or `n` is less than 1. Since 0.1.
+ */
+int gort_sem_acquire_until(gort_sem_t *s,
+                           int64_t n,
+                           int64_t deadline);
+
+/**
+ * Gives `n` permits to `s`, whoever took them and whether anybody did: there may be more than at the start.
+ * Those who wait get them, in their order. What was done before it is seen by who gets them.
+ *
+ * Does not block. `s` stays yours, but who gets the permits may free it before this call has returned. NULL is
+ * a fatal error; so is an `n` less than 1, and one that would make more than 2^62 - 1 permits free ("sync: too
+ * many permits in a semaphore"). Since 0.1.
+ */
+void gort_sem_release(gort_sem_t *s,
+                      int64_t n);
+
+/*
  * ---- Timers, tickers ---------------------------------------------------------------------------
  */
 

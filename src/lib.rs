@@ -6,7 +6,7 @@
 //! |---|---|
 //! | [`ffi`] | the C ABI, one file per section of `gort.h`: check arguments, call the core, return a status |
 //! | [`chan`] | channels and select |
-//! | [`sync`] | mutexes, condition variable, once, wait group |
+//! | [`sync`] | mutexes, condition variable, once, semaphore, wait group |
 //! | [`time`] | timers and tickers |
 //! | [`sched`] | goroutines, processors, workers, run queues, parking, waking, timers |
 //! | [`coroutine`] | stacks and switching between them; knows no scheduler |

@@ -43,5 +43,8 @@ pub mod cond;
 /// Once
 pub mod once;
 
+/// Semaphores
+pub mod sem;
+
 /// Timers, tickers
 pub mod time;

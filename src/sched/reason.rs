@@ -17,4 +17,5 @@ pub(crate) enum WaitReason {
     RwMutexLock,
     CondWait,
     OnceDo,
+    Semacquire,
 }

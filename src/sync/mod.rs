@@ -1,4 +1,4 @@
-//! Mutex, read-write mutex, condition variable, once, wait group.
+//! Mutex, read-write mutex, condition variable, once, semaphore, wait group.
 //!
 //! The one thing to know: each is 16 bytes of the caller's memory, ready when zeroed, never destroyed: one
 //! atomic word of state, and a queue of waiters in one pointer ([`queue`]), guarded by a bit of that word.
@@ -16,6 +16,7 @@ mod mutex;
 mod once;
 mod queue;
 mod rwmutex;
+mod sem;
 mod spin;
 #[cfg(all(test, not(loom)))]
 mod testing;
@@ -25,4 +26,5 @@ pub(crate) use cond::Cond;
 pub(crate) use mutex::Mutex;
 pub(crate) use once::Once;
 pub(crate) use rwmutex::RwMutex;
+pub(crate) use sem::{MOST as MOST_PERMITS, Semaphore};
 pub(crate) use waitgroup::WaitGroup;
