@@ -33,7 +33,11 @@ fn main() {
     let major = env!("CARGO_PKG_VERSION_MAJOR");
     match env::var("CARGO_CFG_TARGET_OS").unwrap().as_str() {
         "macos" => println!("cargo:rustc-cdylib-link-arg=-Wl,-install_name,@rpath/libgort.{major}.dylib"),
-        _ => println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,libgort.so.{major}"),
+        _ => {
+            println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,libgort.so.{major}");
+            // Workers sleep in the library's code: a dlclose must leave it mapped.
+            println!("cargo:rustc-cdylib-link-arg=-Wl,-z,nodelete");
+        }
     }
 }
 

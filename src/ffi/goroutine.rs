@@ -81,7 +81,8 @@ pub unsafe extern "C" fn gort_spawn_copy(fn_: gort_fn_t, args: *const c_void, si
         copy.set_len(units);
     }
     let arg = copy.as_mut_ptr().cast::<c_void>();
-    let extra = Some(Box::new(Extra { name: None, _args: copy }));
+    let Some(extra) = boxed(Extra { name: None, _args: copy }) else { return status::ENOMEM };
+    let extra = Some(extra);
     spawn(Spawn { body, arg, class: None, flags: 0, extra, at_end: None })
 }
 
@@ -117,11 +118,38 @@ pub unsafe extern "C" fn gort_spawn_with(
         None
     } else {
         // SAFETY: a name is a NUL-terminated text.
-        let name = CString::from(unsafe { CStr::from_ptr(opts.name) });
-        Some(Box::new(Extra { name: Some(name), _args: Vec::new() }))
+        let name = copied(unsafe { CStr::from_ptr(opts.name) });
+        match name.and_then(|name| boxed(Extra { name: Some(name), _args: Vec::new() })) {
+            Some(extra) => Some(extra),
+            None => return status::ENOMEM,
+        }
     };
     let flags = if opts.flags & GORT_SPAWN_PINNED != 0 { sched::PINNED } else { 0 };
     spawn(Spawn { body, arg, class, flags, extra, at_end: None })
+}
+
+/// `Box::new` that does not end the process when there is no memory.
+fn boxed<T>(value: T) -> Option<Box<T>> {
+    const { assert!(size_of::<T>() != 0) };
+    // SAFETY: the layout is not empty; the memory is written before it becomes a box, whose allocator it is from.
+    unsafe {
+        let place = std::alloc::alloc(std::alloc::Layout::new::<T>()).cast::<T>();
+        if place.is_null() {
+            return None;
+        }
+        place.write(value);
+        Some(Box::from_raw(place))
+    }
+}
+
+/// A copy of `text`; `None`: no memory.
+fn copied(text: &CStr) -> Option<CString> {
+    let bytes = text.to_bytes();
+    let mut copy = Vec::new();
+    // One more for the NUL, so that `CString` need not make room for it.
+    copy.try_reserve_exact(bytes.len() + 1).ok()?;
+    copy.extend_from_slice(bytes);
+    CString::new(copy).ok()
 }
 
 /// # Safety
