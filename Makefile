@@ -50,8 +50,9 @@ headers: build ## Test gort.h in every C and C++ standard, the exported symbols,
 ctests: build ## Run the C tests (CTEST_ONLY=regex: only those; QUICK=1: one compiler, two processors)
 	ctests/run $(if $(QUICK),--quick)
 
-examples: build ## Build the examples and compare what they print
+examples: build ## Build the examples and the programs of the tutorial, and compare what they print
 	ctests/examples
+	ctests/tutorial
 
 install: $(if $(SKIP_BUILD),,build) ## Install to PREFIX below DESTDIR (SKIP_BUILD=1: what is built already)
 	$(INSTALL) -d "$(DESTDIR)$(INCLUDEDIR)" "$(DESTDIR)$(LIBDIR)" "$(DESTDIR)$(PKGCONFIGDIR)"
