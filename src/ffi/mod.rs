@@ -13,6 +13,7 @@
 
 // Not sections: they export nothing.
 mod options;
+mod site;
 pub mod status;
 mod status_list;
 

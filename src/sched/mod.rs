@@ -83,7 +83,7 @@ pub(crate) use {
     main::main,
     pin::{lock_thread, unlock_thread},
     runtime::{Options, rt, start},
-    spawn::{NoMemory, Spawn, go, spawn},
+    spawn::{NoMemory, Spawn, go, spawn, spawn_at},
     switch::{current_goroutine, exit, park, ready, sleep, yield_now},
 };
 

@@ -50,6 +50,7 @@ pub(crate) struct Runtime {
     /// What threads that hold no processor spawn with.
     pub(super) outside: Mutex<Outside>,
     pub(super) outside_spawned: AtomicU64,
+    pub(super) outside_wakeups: AtomicU64,
     next_id: AtomicU64,
     pub(super) class: Class,
     pub(super) threads: AtomicU32,
@@ -113,7 +114,8 @@ pub(crate) fn start(options: Options) -> Result<&'static Runtime, &'static Runti
         host_mask: thread::signal_mask(),
         outside: Mutex::new(Outside { records: FreshList::new(), ids: 0..0 }),
         outside_spawned: AtomicU64::new(0),
-        next_id: AtomicU64::new(1),
+        outside_wakeups: AtomicU64::new(0),
+        next_id: AtomicU64::new(FIRST_ID.load(Ordering::Relaxed)),
         class,
         threads: AtomicU32::new(0),
         max_threads: if options.max_threads == 0 { MAX_THREADS } else { options.max_threads },
@@ -137,8 +139,20 @@ pub(super) fn lock_starting() -> MutexGuard<'static, ()> {
     STARTING.lock().unwrap_or_else(|e| e.into_inner())
 }
 
+/// The number of this process's first goroutine. In a forked child there lie records of the parent's
+/// goroutines about, with lower numbers.
+static FIRST_ID: AtomicU64 = AtomicU64::new(1);
+
+/// Goroutines with a lower number are those of a process that forked.
+pub(super) fn first_id() -> u64 {
+    FIRST_ID.load(Ordering::Relaxed)
+}
+
 /// In a forked child: there is no runtime. The parent's stays in memory, unused.
 pub(super) fn forget() {
+    if let Some(rt) = started() {
+        FIRST_ID.store(rt.next_id.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
     RUNTIME.store(null_mut(), Ordering::Release);
 }
 
