@@ -1,0 +1,4 @@
+//! Seeing inside.
+#![allow(dead_code, unused_imports)]
+
+pub(crate) mod list;
