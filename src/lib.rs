@@ -7,6 +7,7 @@
 //! | [`ffi`] | the C ABI, one file per section of `gort.h`: check arguments, call the core, return a status |
 //! | [`chan`] | channels and select |
 //! | [`sync`] | mutexes, condition variable, once, semaphore, wait group |
+//! | [`inspect`] | dumps and statistics of goroutines |
 //! | [`time`] | timers and tickers |
 //! | [`sched`] | goroutines, processors, workers, run queues, parking, waking, timers |
 //! | [`coroutine`] | stacks and switching between them; knows no scheduler |
@@ -27,6 +28,8 @@ pub(crate) mod cpu;
 pub(crate) mod fatal;
 #[cfg(not(loom))]
 pub mod ffi;
+#[cfg(not(loom))]
+pub(crate) mod inspect;
 pub(crate) mod primitive;
 pub(crate) mod sched;
 pub(crate) mod sync;

@@ -19,6 +19,7 @@
 //! | `runtime.rs`, `main.rs`, `fork.rs` | starting it all; `gort_main`; starting afresh in a forked child |
 //! | `arm.rs` | who must be told of a timer |
 //! | `cleanup.rs` | what is still to be done for a call whose callback ends the goroutine |
+//! | `look.rs` | reading the records of goroutines that are somebody else's |
 //! | `current.rs` | the worker of the calling thread |
 //! | `overflow.rs` | the report of a stack overflow |
 //! | `model/` | loom models of the protocols, and of broken variants of them |
@@ -37,6 +38,8 @@ mod fresh;
 mod goroutine;
 #[cfg(not(loom))]
 mod idle;
+#[cfg(not(loom))]
+mod look;
 #[cfg_attr(loom, allow(dead_code))] // the models use a part of it
 mod mail;
 #[cfg(not(loom))]
@@ -79,11 +82,12 @@ pub(crate) use reason::WaitReason;
 pub(crate) use {
     arm::{Added, add_timer},
     cleanup::Cleanup,
-    goroutine::{AtEnd, Extra, Goroutine, PINNED},
+    goroutine::{AtEnd, BY_TIMER, Extra, Goroutine, PINNED, State},
+    look::{View, for_each, me},
     main::main,
     pin::{lock_thread, unlock_thread},
-    runtime::{Options, rt, start},
-    spawn::{NoMemory, Spawn, go, spawn},
+    runtime::{Options, counts, rt, start},
+    spawn::{NoMemory, Spawn, go, spawn, spawn_at},
     switch::{current_goroutine, exit, park, ready, sleep, yield_now},
 };
 
