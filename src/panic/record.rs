@@ -29,6 +29,8 @@ pub(super) struct Record {
     /// Recovered, and raised again with the same text in the same deferred call.
     repanicked: bool,
     addresses: u32,
+    /// How many C++ exceptions were thrown and not caught when it was raised.
+    pub(super) uncaught: u32,
     text: usize,
 }
 
@@ -79,6 +81,7 @@ impl Record {
             recovered: false,
             repanicked: false,
             addresses,
+            uncaught: 0,
             text,
         }
     }

@@ -13,8 +13,9 @@
 
 use super::landing;
 use super::record::Record;
-use super::scope::{self, Landing};
+use super::scope;
 use crate::fatal::fatal;
+use crate::sched;
 use std::ffi::{c_int, c_void};
 
 /// `_Unwind_Exception`: the unwinder's own words, and who to tell when a handler swallows it.
@@ -78,9 +79,10 @@ pub(super) unsafe fn raise(record: *mut Record) -> ! {
         Record::replace(record, *raised);
         *raised = record;
         (*record).target = target;
+        (*record).uncaught = sched::uncaught();
         _Unwind_ForcedUnwind(&raw mut (*record).exception, stop, record.cast());
         // The very first frame has no tables, or the unwinder failed.
-        land(target)
+        land(record)
     }
 }
 
@@ -99,24 +101,28 @@ unsafe extern "C" fn stop(
     // SAFETY: `raise`'s record and the unwinder's context. The landing has not been reached yet, so its call has
     // not returned. (The stack pointer at a frame is, for the unwinder, the CFA of the frame below it.)
     unsafe {
-        let target = (*record.cast::<Record>()).target;
+        let record = record.cast::<Record>();
+        let target = (*record).target;
         if actions & END_OF_STACK != 0
             || !target.is_null() && (*target).place().reached(_Unwind_GetCFA(context))
         {
-            land(target);
+            land(record);
         }
     }
     NO_REASON
 }
 
 /// # Safety
-/// `target` is the innermost landing of the caller's goroutine or thread, or null, and this a goroutine with a
-/// root. The frames in between have been unwound, as far as that is possible.
-unsafe fn land(target: *mut Landing) -> ! {
+/// The target of `record` is the innermost landing of the caller's goroutine or thread, or null, and this a
+/// goroutine with a root. The frames in between have been unwound, as far as that is possible.
+unsafe fn land(record: *mut Record) -> ! {
     // SAFETY: the caller's promise.
     unsafe {
+        let target = (*record).target;
+        // A `catch (...)` that throws it on counts it as an exception, and nobody catches that.
+        sched::set_uncaught((*record).uncaught);
         if target.is_null() {
-            crate::sched::start_over()
+            sched::start_over()
         }
         landing::land((*target).place())
     }

@@ -103,6 +103,22 @@ pub(super) fn forget() {
     }
 }
 
+/// How many exceptions are thrown and not caught yet, on the calling goroutine or thread.
+pub(crate) fn uncaught() -> u32 {
+    let globals = find();
+    // SAFETY: null, or this thread's own.
+    if globals.is_null() { 0 } else { unsafe { (*globals).uncaught } }
+}
+
+/// There are so many, whatever the runtime has counted.
+pub(crate) fn set_uncaught(uncaught: u32) {
+    let globals = find();
+    if !globals.is_null() {
+        // SAFETY: this thread's own.
+        unsafe { (*globals).uncaught = uncaught };
+    }
+}
+
 type GetGlobals = unsafe extern "C" fn() -> *mut Globals;
 
 /// The calling thread's; null: there is no C++ runtime. Looks for it only if something was loaded since the last

@@ -78,6 +78,7 @@ pub(crate) use reason::WaitReason;
 #[cfg(not(loom))]
 pub(crate) use {
     arm::{Added, add_timer},
+    exceptions::{set_uncaught, uncaught},
     goroutine::{AtEnd, Body, Extra, Goroutine, PINNED},
     main::main,
     pin::{lock_thread, unlock_thread},
