@@ -1,7 +1,7 @@
 //! Errors that end the process: the text on stderr, then status 2, as the Go runtime does.
 //!
 //! The one thing to know: [`end`] neither allocates nor locks nor unwinds, so it may be called anywhere, a signal
-//! handler included. [`fatal`] and [`panic`] print a backtrace as well, so they may not. The host's hook is called
+//! handler included. [`fatal`] prints a backtrace as well, so it may not. The host's hook is called
 //! last, when all that there is to say has been written.
 //!
 //! One thread ends the process. Another that fails meanwhile waits for that, for a while; the same one, which fails
@@ -38,22 +38,22 @@ pub(crate) fn set_hook(hook: Option<Hook>) {
     HOOK.store(hook, Ordering::Release);
 }
 
-/// Formats into a fixed buffer; what does not fit is cut off. One byte is left for a NUL.
-struct Message {
-    bytes: [u8; 1024],
+/// Stderr, through a buffer, so that lines come out whole; and the beginning of all that was written, for the hook.
+struct Report {
+    pending: [u8; 512],
     len: usize,
+    /// What does not fit is cut off. One byte is left for a NUL.
+    beginning: [u8; 1024],
+    kept: usize,
 }
 
-impl Message {
-    fn new(text: fmt::Arguments<'_>) -> Message {
-        let mut message = Message { bytes: [0; 1024], len: 0 };
-        // Writing into a `Message` cannot fail.
-        let _ = message.write_fmt(text);
-        message
+impl Report {
+    fn new() -> Report {
+        Report { pending: [0; 512], len: 0, beginning: [0; 1024], kept: 0 }
     }
 
-    fn print(&self) {
-        let mut rest = &self.bytes[..self.len];
+    fn flush(&mut self) {
+        let mut rest = &self.pending[..self.len];
         while !rest.is_empty() {
             // SAFETY: `rest` is a live buffer of that length; write(2) is async-signal-safe.
             let n = unsafe { libc::write(2, rest.as_ptr().cast(), rest.len()) };
@@ -63,14 +63,25 @@ impl Message {
                 _ => break,
             }
         }
+        self.len = 0;
     }
 }
 
-impl Write for Message {
-    fn write_str(&mut self, s: &str) -> fmt::Result {
-        let n = s.len().min(self.bytes.len() - 1 - self.len);
-        self.bytes[self.len..self.len + n].copy_from_slice(&s.as_bytes()[..n]);
-        self.len += n;
+impl Write for Report {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let mut text = text.as_bytes();
+        let n = text.len().min(self.beginning.len() - 1 - self.kept);
+        self.beginning[self.kept..self.kept + n].copy_from_slice(&text[..n]);
+        self.kept += n;
+        while !text.is_empty() {
+            if self.len == self.pending.len() {
+                self.flush();
+            }
+            let n = text.len().min(self.pending.len() - self.len);
+            self.pending[self.len..self.len + n].copy_from_slice(&text[..n]);
+            self.len += n;
+            text = &text[n..];
+        }
         Ok(())
     }
 }
@@ -82,12 +93,6 @@ pub(crate) fn fatal(what: fmt::Arguments<'_>) -> ! {
     end_with(format_args!("fatal error: {what}\n"), backtrace)
 }
 
-/// Print `panic: <what>` and the caller's backtrace, and end the process with status 2: what Go panics about.
-#[cold]
-pub(crate) fn panic(what: fmt::Arguments<'_>) -> ! {
-    end_with(format_args!("panic: {what}\n"), backtrace)
-}
-
 /// Print `text` as it is and end the process with status 2.
 #[cold]
 pub(crate) fn end(text: fmt::Arguments<'_>) -> ! {
@@ -97,48 +102,60 @@ pub(crate) fn end(text: fmt::Arguments<'_>) -> ! {
 /// Print `text`, and what `more` prints, call the hook and end the process with status 2.
 #[cold]
 pub(crate) fn end_with(text: fmt::Arguments<'_>, more: impl FnOnce()) -> ! {
-    let mut message = Message::new(text);
-    claim(&message);
-    message.print();
-    more();
-    call_hook(&mut message);
+    end_writing(|out| out.write_fmt(text), more)
+}
+
+/// As [`end_with`], for a text of any length that `text` writes.
+#[cold]
+pub(crate) fn end_writing(text: impl FnOnce(&mut dyn Write) -> fmt::Result, more: impl FnOnce()) -> ! {
+    let mut report = Report::new();
+    let again = !claim();
+    // Writing to a `Report` cannot fail.
+    let _ = text(&mut report);
+    report.flush();
+    if !again {
+        more();
+        call_hook(&mut report);
+    }
     // SAFETY: _exit has no preconditions.
     unsafe { libc::_exit(STATUS) }
 }
 
-/// Become the thread that ends the process. Does not return if another is, or this one was already.
+/// Become the thread that ends the process; false: this one was already. Does not return if another is.
 #[cfg(not(loom))]
-fn claim(message: &Message) {
+fn claim() -> bool {
     // SAFETY: gettid has no preconditions.
     let me = unsafe { libc::syscall(libc::SYS_gettid) } as i32;
-    let Err(who) = ENDING.compare_exchange(0, me, Ordering::Relaxed, Ordering::Relaxed) else { return };
-    if who == me {
-        message.print();
-    } else {
-        // SAFETY: sleep has no preconditions.
-        unsafe { libc::sleep(PATIENCE) };
+    let Err(who) = ENDING.compare_exchange(0, me, Ordering::Relaxed, Ordering::Relaxed) else { return true };
+    if who != me {
+        // SAFETY: neither has preconditions.
+        unsafe {
+            libc::sleep(PATIENCE);
+            libc::_exit(STATUS);
+        }
     }
-    // SAFETY: nor has _exit.
-    unsafe { libc::_exit(STATUS) }
+    false
 }
 
 #[cfg(loom)]
-fn claim(_: &Message) {}
+fn claim() -> bool {
+    true
+}
 
 #[cfg(not(loom))]
-fn call_hook(message: &mut Message) {
+fn call_hook(report: &mut Report) {
     // Acquire pairs with the Release in `set_hook`. Called once: only one thread gets here, once.
     // SAFETY: null, or set once and never freed.
     let Some(hook) = (unsafe { HOOK.load(Ordering::Acquire).as_ref() }) else { return };
-    let text = &message.bytes[..message.len];
+    let text = &report.beginning[..report.kept];
     let len = text.len() - text.iter().rev().take_while(|&&byte| byte == b'\n').count();
-    message.bytes[len] = 0;
+    report.beginning[len] = 0;
     // SAFETY: the host's function, with its own argument and a text that ends with a NUL.
-    unsafe { (hook.call)(message.bytes.as_ptr().cast(), hook.arg) };
+    unsafe { (hook.call)(report.beginning.as_ptr().cast(), hook.arg) };
 }
 
 #[cfg(loom)]
-fn call_hook(_: &mut Message) {}
+fn call_hook(_: &mut Report) {}
 
 /// The caller's backtrace. If there is hardly any memory, none: to fail for want of it now would hide why.
 #[cfg(not(loom))]

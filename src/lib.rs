@@ -5,6 +5,7 @@
 //! | module | what lives there |
 //! |---|---|
 //! | [`ffi`] | the C ABI, one file per section of `gort.h`: check arguments, call the core, return a status |
+//! | [`panic`] | panic, defer, recover, try, exit; the scheduler asks it what a goroutine's end leaves to do |
 //! | [`chan`] | channels and select |
 //! | [`sync`] | mutexes, condition variable, once, semaphore, wait group |
 //! | [`inspect`] | dumps and statistics of goroutines |
@@ -12,6 +13,7 @@
 //! | [`sched`] | goroutines, processors, workers, run queues, parking, waking, timers |
 //! | [`coroutine`] | stacks and switching between them; knows no scheduler |
 //! | [`cpu`] | how many CPUs there are for us |
+//! | [`loaded`] | finding symbols in what is loaded |
 //! | [`fatal`] | errors that end the process |
 //! | [`primitive`] | atomics, spin lock, futex: `std` in earnest, loom in the models |
 
@@ -30,6 +32,9 @@ pub(crate) mod fatal;
 pub mod ffi;
 #[cfg(not(loom))]
 pub(crate) mod inspect;
+#[cfg(not(loom))]
+pub(crate) mod loaded;
+pub(crate) mod panic;
 pub(crate) mod primitive;
 pub(crate) mod sched;
 pub(crate) mod sync;

@@ -50,5 +50,8 @@ pub mod sem;
 /// Timers, tickers
 pub mod time;
 
+/// Panic, defer, recover
+pub mod panic;
+
 /// Seeing inside
 pub mod inspect;

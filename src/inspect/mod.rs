@@ -39,29 +39,24 @@ pub(crate) fn dump_all(fd: i32) -> Result<(), i32> {
     })
 }
 
-/// A backtrace to `fd`: of `pcs`, the addresses that the frames return to, the innermost first. Frames of gort's own
-/// before and behind the others are left out.
-pub(crate) fn write_frames(fd: i32, pcs: &[usize]) {
-    elsewhere(|| {
-        let mut out = Out::new(fd);
-        // Nobody listens: there is nobody to tell.
-        let _ = dump::write_backtrace(&mut out, "", pcs);
-        let _ = out.finish();
-    });
-}
-
 /// What follows a fatal error: a blank line, who the caller is, and its backtrace.
 pub(crate) fn write_caller(fd: i32) {
-    let frames = unwind::own();
+    write_running(fd, &unwind::own());
+}
+
+/// A blank line, who the caller is, and a backtrace: of `pcs`, the addresses that the frames return to, the innermost
+/// first. Frames of gort's own before and behind the others are left out.
+pub(crate) fn write_running(fd: i32, pcs: &[usize]) {
     let title = match me() {
         Some((id, Some(name))) => format!("\ngoroutine {id} \"{name}\" [running]:\n"),
         Some((id, None)) => format!("\ngoroutine {id} [running]:\n"),
-        None => "\nthread [running]:\n".to_owned(),
+        // As Go numbers what is on a thread's own stack.
+        None => "\ngoroutine 0 [thread]:\n".to_owned(),
     };
     elsewhere(|| {
         let mut out = Out::new(fd);
-        // As above.
-        let _ = dump::write_backtrace(&mut out, &title, &frames);
+        // Nobody listens: there is nobody to tell.
+        let _ = dump::write_backtrace(&mut out, &title, pcs);
         let _ = out.finish();
     });
 }

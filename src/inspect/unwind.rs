@@ -8,10 +8,10 @@ use super::list::View;
 use super::memory::stack_word;
 use super::modules::Modules;
 use crate::coroutine::Coroutine;
-use std::ffi::{c_int, c_void};
+use crate::primitive::backtrace::{Backtrace, DEPTH};
 
 /// The deepest backtrace that is shown.
-pub(super) const MOST_FRAMES: usize = 100;
+pub(super) const MOST_FRAMES: usize = DEPTH;
 
 /// Can backtraces of parked goroutines be made here?
 pub(super) const PARKED: bool = cfg!(target_arch = "x86_64") && Coroutine::KEEPS_REGISTERS;
@@ -91,42 +91,7 @@ impl Unwinder {
     }
 }
 
-#[repr(C)]
-struct Context {
-    _private: [u8; 0],
-}
-
-unsafe extern "C" {
-    fn _Unwind_Backtrace(
-        call: unsafe extern "C" fn(*mut Context, *mut c_void) -> c_int,
-        arg: *mut c_void,
-    ) -> c_int;
-    fn _Unwind_GetIP(context: *mut Context) -> usize;
-}
-
-/// Go on; any other number ends the walk.
-const NO_REASON: c_int = 0;
-const END: c_int = 5;
-
 /// The addresses that the caller's own frames return to, the innermost first.
 pub(super) fn own() -> Vec<usize> {
-    let mut frames = Vec::with_capacity(MOST_FRAMES);
-    // SAFETY: `one` is called with `frames` before the call returns.
-    unsafe { _Unwind_Backtrace(one, (&raw mut frames).cast()) };
-    frames
-}
-
-/// # Safety
-/// As `_Unwind_Backtrace` calls it, with a `Vec<usize>`.
-unsafe extern "C" fn one(context: *mut Context, frames: *mut c_void) -> c_int {
-    // SAFETY: the caller's promise.
-    unsafe {
-        let frames = &mut *frames.cast::<Vec<usize>>();
-        let ip = _Unwind_GetIP(context);
-        if ip == 0 || frames.len() == MOST_FRAMES {
-            return END;
-        }
-        frames.push(ip);
-        NO_REASON
-    }
+    Backtrace::of_caller(0).addresses().to_vec()
 }

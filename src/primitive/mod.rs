@@ -4,6 +4,8 @@
 //! `std`'s atomics and the kernel's futex; under `--cfg loom` they are loom's, and a futex wait is a yield
 //! (a spurious wake-up, which every caller must stand anyway).
 
+#[cfg(not(loom))]
+pub(crate) mod backtrace;
 mod clock;
 #[cfg(not(loom))]
 mod errno;

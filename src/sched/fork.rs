@@ -55,6 +55,11 @@ unsafe extern "C" fn child() {
         coroutine::after_fork_child();
         unlock_extras();
     }
+    let g = super::current_goroutine();
+    if !g.is_null() {
+        // SAFETY: the calling goroutine's own record, which nobody uses any more.
+        unsafe { crate::panic::adopt(super::Goroutine::scopes(g)) };
+    }
     if !current::worker().is_null()
         && let Some(rt) = runtime::started()
     {

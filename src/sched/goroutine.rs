@@ -30,10 +30,10 @@
 //! Such readers use volatile or relaxed reads of fields that others may be writing, and take what does not hold
 //! together for not read. What `extra` points to is freed under a lock of its own ([`lock_extras`]).
 
-use super::cleanup::Cleanup;
 use super::reason::WaitReason;
 use super::worker::Worker;
 use crate::coroutine::{Class, Coroutine, Stack};
+use crate::panic::Scopes;
 use crate::primitive::SpinLock;
 use crate::primitive::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
 use std::ffi::{CStr, CString, c_void};
@@ -60,6 +60,8 @@ pub(crate) struct Extra {
 pub(crate) const PINNED: u8 = 1;
 /// The main goroutine of `gort_main`.
 pub(crate) const MAIN: u8 = 2;
+/// It ended by `gort_exit`.
+pub(crate) const BY_EXIT: u8 = 4;
 
 /// Held while what `Extra`s point to is read by somebody else, and to free one.
 static EXTRAS: SpinLock = SpinLock::new();
@@ -168,12 +170,12 @@ pub(crate) struct Goroutine {
     pub(super) flags: u8,
     pub(super) state: AtomicU8,
     pub(super) reason: AtomicU8,
-    /// Calls in the middle of a function of the user's; see [`Cleanup`]. Null: none.
-    pub(super) cleanups: *mut Cleanup,
     pub(super) stack: Stack,
     pub(super) body: Body,
     pub(super) arg: *mut c_void,
     pub(super) at_end: Option<AtEnd>,
+    /// Deferred calls, `gort_try`s and panics that are under way.
+    pub(super) scopes: Scopes,
     /// 0: the record is nobody's. See the module comment.
     pub(super) id: u64,
     pub(super) extra: Option<Box<Extra>>,
@@ -181,6 +183,8 @@ pub(crate) struct Goroutine {
     pub(super) spawned_at: usize,
     pub(super) parent: Parent,
 }
+
+const _: () = assert!(size_of::<Goroutine>() <= 192);
 
 impl Goroutine {
     /// Turn `fresh` into a goroutine on `stack`.
@@ -210,11 +214,11 @@ impl Goroutine {
                 flags: fresh.flags,
                 state: AtomicU8::new(State::Runnable as u8),
                 reason: AtomicU8::new(WaitReason::None as u8),
-                cleanups: std::ptr::null_mut(),
                 stack,
                 body: fresh.body,
                 arg: fresh.arg,
                 at_end: fresh.at_end,
+                scopes: Scopes::new(),
                 id: 0,
                 extra: fresh.extra,
                 spawned_at: fresh.spawned_at,
@@ -226,6 +230,14 @@ impl Goroutine {
             Fresh::retract(record);
         }
         this
+    }
+
+    /// # Safety
+    /// `this` is live.
+    #[inline]
+    pub(crate) unsafe fn scopes(this: *mut Goroutine) -> *mut Scopes {
+        // SAFETY: the caller's promise.
+        unsafe { &raw mut (*this).scopes }
     }
 
     #[inline]

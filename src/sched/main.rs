@@ -3,7 +3,7 @@
 //! The one thing to know: the calling thread only waits; the main goroutine runs on the workers like any other,
 //! on a stack of 8 MiB. Its end does not wait for other goroutines.
 
-use super::goroutine::{AtEnd, Body, MAIN};
+use super::goroutine::{AtEnd, BY_EXIT, Body, MAIN};
 use super::runtime::Runtime;
 use super::{Spawn, current_goroutine, fork, rt, spawn};
 use crate::coroutine::Class;
@@ -29,9 +29,8 @@ pub(super) fn forget() {
 struct Main {
     body: unsafe extern "C" fn(*mut c_void) -> i32,
     arg: *mut c_void,
+    /// 0 if the function did not return, but a deferred call recovered its panic.
     result: i32,
-    /// The function returned (and did not call `gort_exit`).
-    returned: bool,
 }
 
 /// What the thread in `gort_main` sleeps on (a futex): `DONE` when the result is there, `EXITED` when there will be
@@ -49,7 +48,7 @@ pub(crate) fn main(body: unsafe extern "C" fn(*mut c_void) -> i32, arg: *mut c_v
     if RUNNING.swap(true, Ordering::AcqRel) {
         fatal(format_args!("gort_main: another main goroutine is running"));
     }
-    let mut main = Main { body, arg, result: 0, returned: false };
+    let mut main = Main { body, arg, result: 0 };
     STATUS.store(0, Ordering::Relaxed);
     quit::install(&STATUS);
     let shared = (&raw mut main).cast::<c_void>();
@@ -95,21 +94,20 @@ unsafe extern "C" fn run(shared: *mut c_void) {
             fork::end_child(result);
         }
         (*main).result = result;
-        (*main).returned = true;
     }
 }
 
 /// # Safety
 /// `shared` is the `Main` of this goroutine, which has just ended.
-unsafe fn ended(shared: *mut c_void) {
-    let main = shared.cast::<Main>();
-    // SAFETY: as in `run`; once `STATUS` is set the thread may return.
-    let returned = unsafe { (*main).returned };
-    if !returned {
-        // `gort_exit`: the others go on, and the thread that called `gort_main` waits for ever.
+unsafe fn ended(_: *mut c_void) {
+    // SAFETY: the goroutine that ends, which is the caller.
+    let exited = unsafe { (*current_goroutine()).flags } & BY_EXIT != 0;
+    if exited {
+        // The others go on, and the thread that called `gort_main` waits for ever.
         rt().main_exited.store(true, Ordering::SeqCst);
     }
-    STATUS.fetch_or(if returned { DONE } else { EXITED }, Ordering::Release);
+    // Once it is set, the thread may return, and its `Main` is gone.
+    STATUS.fetch_or(if exited { EXITED } else { DONE }, Ordering::Release);
     futex_wake(&STATUS, 1);
 }
 

@@ -18,7 +18,7 @@
 //! | `wait.rs`, `timer/` | waiting: claims, queues, deadlines |
 //! | `runtime.rs`, `main.rs`, `fork.rs` | starting it all; `gort_main`; starting afresh in a forked child |
 //! | `arm.rs` | who must be told of a timer |
-//! | `cleanup.rs` | what is still to be done for a call whose callback ends the goroutine |
+//! | `exceptions.rs` | C++ exceptions in flight go with their goroutine |
 //! | `look.rs` | reading the records of goroutines that are somebody else's |
 //! | `current.rs` | the worker of the calling thread |
 //! | `overflow.rs` | the report of a stack overflow |
@@ -27,9 +27,9 @@
 #[cfg(not(loom))]
 mod arm;
 #[cfg(not(loom))]
-mod cleanup;
-#[cfg(not(loom))]
 mod current;
+#[cfg(not(loom))]
+mod exceptions;
 #[cfg(not(loom))]
 mod fork;
 #[cfg(not(loom))]
@@ -81,22 +81,20 @@ pub(crate) use reason::WaitReason;
 #[cfg(not(loom))]
 pub(crate) use {
     arm::{Added, add_timer},
-    cleanup::Cleanup,
-    goroutine::{AtEnd, BY_TIMER, Extra, Goroutine, PINNED, State},
+    exceptions::{set_uncaught, uncaught},
+    goroutine::{AtEnd, BY_TIMER, Body, Extra, Goroutine, PINNED, State},
     look::{View, for_each, me},
     main::main,
     pin::{lock_thread, unlock_thread},
     runtime::{Options, counts, rt, start},
     spawn::{NoMemory, Spawn, go, spawn, spawn_at},
-    switch::{current_goroutine, exit, park, ready, sleep, yield_now},
+    switch::{current_goroutine, park, ready, sleep, start_over, yield_now},
 };
 
 #[cfg(not(loom))]
-use run::entry;
+use switch::entry;
 
 #[cfg(all(test, loom))]
 pub(crate) use threads_only::use_heap;
 #[cfg(loom)]
-pub(crate) use threads_only::{
-    Added, Cleanup, Goroutine, NoMemory, add_timer, current_goroutine, go, park, ready,
-};
+pub(crate) use threads_only::{Added, Goroutine, NoMemory, add_timer, current_goroutine, go, park, ready};
