@@ -5,6 +5,7 @@
 //! | module | what lives there |
 //! |---|---|
 //! | [`ffi`] | the C ABI, one file per section of `gort.h`: check arguments, call the core, return a status |
+//! | [`ctx`] | contexts and groups |
 //! | [`chan`] | channels and select |
 //! | [`sync`] | mutexes, condition variable, once, semaphore, wait group |
 //! | [`time`] | timers and tickers |
@@ -24,6 +25,7 @@ pub(crate) mod chan;
 pub(crate) mod coroutine;
 #[cfg(not(loom))]
 pub(crate) mod cpu;
+pub(crate) mod ctx;
 pub(crate) mod fatal;
 #[cfg(not(loom))]
 pub mod ffi;

@@ -48,3 +48,9 @@ pub mod sem;
 
 /// Timers, tickers
 pub mod time;
+
+/// Contexts
+pub mod ctx;
+
+/// Groups
+pub mod group;
