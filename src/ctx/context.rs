@@ -114,12 +114,7 @@ impl Ctx {
 
     /// # Safety
     /// As for `with_value`.
-    unsafe fn child_of(
-        parent: *mut Ctx,
-        kind: Kind,
-        canceller: *mut Canceller,
-        values: *const Pair,
-    ) -> Ctx {
+    unsafe fn child_of(parent: *mut Ctx, kind: Kind, canceller: *mut Canceller, values: *const Pair) -> Ctx {
         // SAFETY: the caller's promise.
         let parent = unsafe {
             if parent.is_null() || Self::is_background(parent) {

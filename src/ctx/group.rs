@@ -13,8 +13,8 @@
 use super::context::{Ctx, allocate};
 use super::{CANCELED, Call};
 use crate::fatal::fatal;
-use crate::primitive::atomic::{AtomicU32, Ordering};
 use crate::primitive::SpinLock;
+use crate::primitive::atomic::{AtomicU32, Ordering};
 use crate::sched::wait::{Node, Queue, Wait, WakeList};
 use crate::sched::{AtEnd, NoMemory, Spawn, WaitReason, spawn};
 use std::alloc::{Layout, dealloc};

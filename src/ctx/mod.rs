@@ -51,9 +51,9 @@ mod model;
 #[cfg(all(test, not(loom)))]
 mod tests;
 
+pub(crate) use context::Ctx;
 #[cfg(not(loom))]
 pub(crate) use context::background;
-pub(crate) use context::Ctx;
 #[cfg(not(loom))]
 pub(crate) use group::{Busy, Group, Work};
 
