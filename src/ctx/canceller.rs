@@ -51,7 +51,7 @@ impl Canceller {
     ///
     /// # Safety
     /// `parent` is live, or null for the background.
-    pub(crate) unsafe fn new(parent: *mut Ctx, deadline: i64) -> *mut Ctx {
+    pub(crate) unsafe fn create(parent: *mut Ctx, deadline: i64) -> *mut Ctx {
         let this: *mut Canceller = allocate();
         if this.is_null() {
             return null_mut();

@@ -31,7 +31,7 @@ impl Ctx {
     /// `parent` is live, or null for the background.
     pub(crate) unsafe fn with_cancel(parent: *mut Ctx) -> *mut Ctx {
         // SAFETY: the caller's promise.
-        unsafe { Canceller::new(parent, FOREVER) }
+        unsafe { Canceller::create(parent, FOREVER) }
     }
 
     /// ... that is done at `deadline` at the latest.
@@ -40,7 +40,7 @@ impl Ctx {
     /// As for `with_cancel`.
     pub(crate) unsafe fn with_deadline(parent: *mut Ctx, deadline: i64) -> *mut Ctx {
         // SAFETY: the caller's promise.
-        unsafe { Canceller::new(parent, deadline) }
+        unsafe { Canceller::create(parent, deadline) }
     }
 
     /// ... that is done in `ns` at the latest.
@@ -49,7 +49,7 @@ impl Ctx {
     /// As for `with_cancel`.
     pub(crate) unsafe fn with_timeout(parent: *mut Ctx, ns: i64) -> *mut Ctx {
         // SAFETY: the caller's promise.
-        unsafe { Canceller::new(parent, after(ns)) }
+        unsafe { Canceller::create(parent, after(ns)) }
     }
 }
 

@@ -388,8 +388,9 @@ fn model_of_a_context_freed_before_its_channel_fails() {
 }
 
 /// Handle and channel are given up by two at once, while the parent is cancelled.
-fn channel_and_handle_against_cancel(bug: Bug) {
-    model(bug, |_| {
+#[test]
+fn model_channel_and_handle_against_cancel() {
+    model(Bug::None, |_| {
         let root = C::root();
         let child = root.child();
         let done = child.done().retain();
@@ -402,15 +403,27 @@ fn channel_and_handle_against_cancel(bug: Bug) {
     });
 }
 
+/// The channel, which outlived the handle, is given up while the deadline passes.
+fn channel_against_deadline(bug: Bug) {
+    model(bug, |heap| {
+        let timed = C(null_mut()).timed();
+        let done = timed.done().retain();
+        timed.release();
+        let worker = worker(heap);
+        done.release();
+        worker.join().unwrap();
+    });
+}
+
 #[test]
-fn model_channel_and_handle_against_cancel() {
-    channel_and_handle_against_cancel(Bug::None);
+fn model_channel_against_deadline() {
+    channel_against_deadline(Bug::None);
 }
 
 #[test]
 #[should_panic(expected = "Causality violation")]
 fn model_of_a_channel_freed_without_the_lock_of_its_context_fails() {
-    channel_and_handle_against_cancel(Bug::GoneUnlocked);
+    channel_against_deadline(Bug::GoneUnlocked);
 }
 
 /// Counts its calls. Not loom's: the number is looked at when all is over.
