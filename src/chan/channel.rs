@@ -148,8 +148,8 @@ impl Chan {
     /// this says true.
     ///
     /// # Safety
-    /// As for `release`; the channel has an owner, which does not use it any more after a true, and calls under the
-    /// lock that being told takes.
+    /// As for `release`; the channel has an owner, which does not use it any more after a true. It calls under the
+    /// lock that being told takes, unless nobody else knows the channel.
     pub(crate) unsafe fn give_up(this: *mut Chan) -> bool {
         // SAFETY: the caller's promise. Nobody but the owner, who is here, reaches the channel after the last
         // reference.
