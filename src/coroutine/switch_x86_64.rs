@@ -164,7 +164,11 @@ impl Coroutine {
     /// # Safety
     /// As for `prepare`, of whose coroutine the caller is on the stack, at any depth; nothing on it is needed any
     /// more.
-    pub(crate) unsafe fn start_over(top: *mut u8, entry: unsafe extern "C" fn(*mut ()) -> !, arg: *mut ()) -> ! {
+    pub(crate) unsafe fn start_over(
+        top: *mut u8,
+        entry: unsafe extern "C" fn(*mut ()) -> !,
+        arg: *mut (),
+    ) -> ! {
         // SAFETY: the caller's promise.
         unsafe { start_over(top, entry, arg) }
     }
@@ -200,11 +204,7 @@ unsafe extern "C" fn start() -> ! {
 
 /// `start` once more, for a coroutine whose frames were abandoned.
 #[unsafe(naked)]
-unsafe extern "C" fn start_over(
-    top: *mut u8,
-    entry: unsafe extern "C" fn(*mut ()) -> !,
-    arg: *mut (),
-) -> ! {
+unsafe extern "C" fn start_over(top: *mut u8, entry: unsafe extern "C" fn(*mut ()) -> !, arg: *mut ()) -> ! {
     naked_asm!(
         ".cfi_startproc",
         ".cfi_personality 0x1b, {personality}",

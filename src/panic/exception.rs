@@ -10,11 +10,16 @@
 //! C++ ABI ("Itanium") and the same in GNU's and LLVM's runtime.
 
 use super::report;
-use super::unwind::{Backtrace, CLASS, CONTINUE_UNWIND, Context, Exception, SEARCH_PHASE};
+use super::unwind::{Backtrace, CLASS, Context, Exception};
 use crate::loaded;
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::fmt::{self, Write};
 use std::ptr::null_mut;
+
+/// `_UA_SEARCH_PHASE`.
+const SEARCH_PHASE: c_int = 1;
+/// `_URC_CONTINUE_UNWIND`.
+const CONTINUE_UNWIND: c_int = 8;
 
 unsafe extern "C" {
     fn _Unwind_FindEnclosingFunction(address: *mut c_void) -> *mut c_void;
@@ -88,7 +93,10 @@ unsafe fn describe(class: u64, exception: *mut Exception, out: &mut report::Stde
                 (object, object.sub(size_of::<Exception>() + TYPE_BEFORE).cast::<*mut u8>().read())
             }
             _ => {
-                return writeln!(out, "panic: an exception that is not of C++ left its goroutine: {class:#018x}");
+                return writeln!(
+                    out,
+                    "panic: an exception that is not of C++ left its goroutine: {class:#018x}"
+                );
             }
         };
         out.write_str("panic: C++ exception ")?;
@@ -148,5 +156,7 @@ unsafe fn name(type_info: *const TypeInfo, out: &mut report::Stderr) -> fmt::Res
 unsafe fn is_std_exception(type_info: *const u8, object: &mut *mut u8) -> bool {
     let std_exception = loaded::symbol(c"_ZTISt9exception").cast::<TypeInfo>();
     // SAFETY: the runtime's own structures.
-    unsafe { !std_exception.is_null() && (*(*std_exception).vtable)[4](std_exception, type_info.cast(), object, 1) }
+    unsafe {
+        !std_exception.is_null() && (*(*std_exception).vtable)[4](std_exception, type_info.cast(), object, 1)
+    }
 }

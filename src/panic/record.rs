@@ -40,7 +40,7 @@ impl Record {
     /// A panic with the addresses of its backtrace. Without memory for it nobody can recover it, and the process
     /// ends.
     pub(super) fn panic(text: &[u8], addresses: &[usize]) -> *mut Record {
-        let record = Record::allocate(addresses.len() * size_of::<usize>() + text.len() + 1);
+        let record = Record::allocate(size_of_val(addresses) + text.len() + 1);
         if record.is_null() {
             fatal(format_args!("gort_panic: out of memory; panic: {}", String::from_utf8_lossy(text)));
         }
@@ -226,7 +226,12 @@ mod tests {
         assert_eq!(printed(&[panic("x", true), panic("x", false)]), "panic: x [recovered, repanicked]\n");
         // The tests of Go's runtime: RepanickedMiddlePanic, RepanickedPanicSandwich.
         assert_eq!(
-            printed(&[panic("inner", true), panic("middle", true), panic("middle", true), panic("outer", false)]),
+            printed(&[
+                panic("inner", true),
+                panic("middle", true),
+                panic("middle", true),
+                panic("outer", false)
+            ]),
             "panic: inner [recovered]\n\tpanic: middle [recovered, repanicked]\n\tpanic: outer\n"
         );
         assert_eq!(
@@ -234,7 +239,10 @@ mod tests {
             "panic: outer [recovered]\n\tpanic: inner [recovered]\n\tpanic: outer\n"
         );
         assert_eq!(printed(&[Record::exit(), panic("x", false)]), "panic: x\n");
-        assert_eq!(printed(&[panic("x", false), Record::exit(), panic("y", false)]), "panic: x\n\tpanic: y\n");
+        assert_eq!(
+            printed(&[panic("x", false), Record::exit(), panic("y", false)]),
+            "panic: x\n\tpanic: y\n"
+        );
     }
 
     #[test]

@@ -353,7 +353,8 @@ pub(crate) unsafe fn call_root(call: Body, arg: *mut c_void) {
     }
 }
 
-const _: () = assert!(landing::STACKS_END == cfg!(all(target_arch = "x86_64", not(feature = "corosensei-switch"))));
+const _: () =
+    assert!(landing::STACKS_END == cfg!(all(target_arch = "x86_64", not(feature = "corosensei-switch"))));
 
 /// How a goroutine ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -374,7 +375,8 @@ pub(crate) unsafe fn end_root(scopes: *mut Scopes) -> End {
     // SAFETY: the caller's promise. A panic in here comes back to the root, and must not find the old ones.
     unsafe {
         debug_assert!((*scopes).innermost.is_null());
-        let mut ending = Ending { by: std::mem::replace(&mut (*scopes).raised, null_mut()), recovered: false };
+        let mut ending =
+            Ending { by: std::mem::replace(&mut (*scopes).raised, null_mut()), recovered: false };
         run_deferred(&raw mut (*scopes).deferred, &raw mut ending);
         if ending.by.is_null() {
             return End::Returned;

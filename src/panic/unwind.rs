@@ -35,17 +35,13 @@ impl Exception {
     }
 }
 
-#[repr(C)]
-pub(crate) struct Context {
-    _opaque: [u8; 0],
-}
+/// `_Unwind_Context`: a frame, as the unwinder sees it.
+pub(crate) type Context = c_void;
 
-/// `_UA_FORCE_UNWIND`, `_UA_END_OF_STACK`, `_UA_SEARCH_PHASE`.
-pub(super) const SEARCH_PHASE: c_int = 1;
+/// `_UA_END_OF_STACK`.
 const END_OF_STACK: c_int = 16;
-/// `_URC_NO_REASON`, `_URC_CONTINUE_UNWIND`.
+/// `_URC_NO_REASON`.
 const NO_REASON: c_int = 0;
-pub(super) const CONTINUE_UNWIND: c_int = 8;
 
 type Stop = unsafe extern "C" fn(c_int, c_int, u64, *mut Exception, *mut Context, *mut c_void) -> c_int;
 type Trace = unsafe extern "C" fn(*mut Context, *mut c_void) -> c_int;
@@ -185,4 +181,3 @@ unsafe extern "C" fn note(context: *mut Context, trace: *mut c_void) -> c_int {
 
 /// Any value but `NO_REASON` ends the backtrace.
 const END_OF_BACKTRACE: c_int = 5;
-

@@ -90,8 +90,6 @@ pub(crate) struct Goroutine {
     reason: AtomicU8,
 }
 
-const _: () = assert!(size_of::<Goroutine>() == 128);
-
 impl Goroutine {
     /// Turn `fresh` into a goroutine on `stack`.
     ///

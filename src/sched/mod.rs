@@ -93,6 +93,4 @@ use switch::entry;
 #[cfg(all(test, loom))]
 pub(crate) use threads_only::use_heap;
 #[cfg(loom)]
-pub(crate) use threads_only::{
-    Added, Goroutine, NoMemory, add_timer, current_goroutine, go, park, ready,
-};
+pub(crate) use threads_only::{Added, Goroutine, NoMemory, add_timer, current_goroutine, go, park, ready};

@@ -15,10 +15,10 @@ mod tests;
 #[cfg(loom)]
 use super::knobs::{self, Bug};
 use super::queue::WaitQueue;
-use crate::primitive::Backoff;
-use crate::sched::wait::{Node, Wait, WakeList};
 use crate::panic::call_and_then;
+use crate::primitive::Backoff;
 use crate::sched::WaitReason;
+use crate::sched::wait::{Node, Wait, WakeList};
 use state::State;
 use std::ptr::{self, null_mut};
 
