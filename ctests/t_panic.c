@@ -295,7 +295,7 @@ static void once_in_a_while(void *trail) {
 static void they_leave_no_memory_behind(void) {
     size_t before = 0;
     for (int round = 0; round < 2; round++) {
-        for (int i = 0; i < t_n(20000, 2000); i++) {
+        for (int i = 0; i < t_n(5000, 1000); i++) {
             struct trail trail = {0};
             CHECK_EQ(gort_try(once_in_a_while, &trail), GORT_EPANIC);
             trail.len = 0;
