@@ -50,6 +50,16 @@ void destructors_run_innermost_first_then_deferred_calls() {
     t_go_trail(runs_destructors<exit_now>, true, "21soar");
 }
 
+void throws_and_catches(trail *t) {
+    try {
+        letter within(t, "w");
+        throw std::runtime_error("thrown");
+    } catch (const std::exception &e) {
+        CHECK(std::string(e.what()) == "thrown");
+        t_step(t, "e");
+    }
+}
+
 template <void (*how)()> void passes_handlers(void *arg) {
     auto t = static_cast<trail *>(arg);
     T_DEFER(recover_r, t);
@@ -66,16 +76,17 @@ template <void (*how)()> void passes_handlers(void *arg) {
     } catch (...) {
         t_step(t, "(");
         letter handling(t, ")");
+        throws_and_catches(t);
         throw;
     }
     t_step(t, "!");
 }
 
 void a_handler_for_everything_that_rethrows_lets_it_pass() {
-    t_try_trail(passes_handlers<panic_now>, false, GORT_EPANIC, "21w()oR");
+    t_try_trail(passes_handlers<panic_now>, false, GORT_EPANIC, "21w(we)oR");
     CHECK_EQ(std::uncaught_exceptions(), 0);
-    t_go_trail(passes_handlers<panic_now>, true, "21w()oR");
-    t_go_trail(passes_handlers<exit_now>, true, "21w()or");
+    t_go_trail(passes_handlers<panic_now>, true, "21w(we)oR");
+    t_go_trail(passes_handlers<exit_now>, true, "21w(we)or");
 }
 
 #ifdef __GLIBCXX__
@@ -100,16 +111,6 @@ void it_can_be_told_from_an_exception() {
 #endif
 
 /* Exceptions and panics in each other's way. */
-void throws_and_catches(trail *t) {
-    try {
-        letter within(t, "w");
-        throw std::runtime_error("thrown");
-    } catch (const std::exception &e) {
-        CHECK(std::string(e.what()) == "thrown");
-        t_step(t, "e");
-    }
-}
-
 struct thrower {
     trail *t;
     ~thrower() { throws_and_catches(t); }
@@ -199,7 +200,7 @@ void many_at_once() {
     }
     gort_waitgroup_wait(&done);
     for (int i = 0; i < n; i++)
-        CHECK_TRAIL(&all[static_cast<size_t>(i)].t, i % 3 == 0 ? "21soar" : i % 3 == 1 ? "21w()oR" : "weweR");
+        CHECK_TRAIL(&all[static_cast<size_t>(i)].t, i % 3 == 0 ? "21soar" : i % 3 == 1 ? "21w(we)oR" : "weweR");
 }
 
 } // namespace

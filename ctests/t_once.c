@@ -259,7 +259,8 @@ static void the_memory_is_the_waiters_own_when_all_have_returned(void) {
     for (long i = 0; t_again(i, t_n(4000, 400), &until); i++) {
         gort_waitgroup_t done = {0};
         memset(&m, 0, sizeof m);
-        int n = m.left = 1 + (int)(i % 3);
+        int n = 1 + (int)(i % 3);
+        atomic_store(&m.left, n);
         m.after = (unsigned char)"\x00\xFF\x99"[i % 3];
         (i % 7 ? t_go : t_go_thread)(&done, run_it, &m);
         while (!atomic_load(&m.begun))

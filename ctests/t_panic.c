@@ -119,15 +119,16 @@ static void a_panic_after_recover_goes_on_to_the_next_deferred_call(void) {
     t_go_trail(repanics, true, "R(old)R(anew)");
 }
 
+static void tries_in_a_cleanup(struct trail **trail) {
+    t_try_trail(panics_deep, false, GORT_EPANIC, "ccccaR(x)");
+    t_step(*trail, "t");
+}
+
+#ifndef __clang__ /* which ends the process then, as C++ does when a destructor throws */
 /* A cleanup that panics itself takes the place of the panic that it is run for. */
 static void panic_instead(struct trail **trail) {
     t_step(*trail, "p");
     gort_panic("instead");
-}
-
-static void tries_in_a_cleanup(struct trail **trail) {
-    t_try_trail(panics_deep, false, GORT_EPANIC, "ccccaR(x)");
-    t_step(*trail, "t");
 }
 
 static void its_cleanups_panic(void *arg) {
@@ -138,9 +139,23 @@ static void its_cleanups_panic(void *arg) {
     gort_panic("x");
 }
 
-static void cleanups_may_try_and_panic(void) {
+static void cleanups_may_panic(void) {
     t_try_trail(its_cleanups_panic, false, GORT_EPANIC, "ptaR(instead)");
     t_go_trail(its_cleanups_panic, true, "ptaR(instead)");
+}
+#endif
+
+static void tries_twice_in_cleanups(void *arg) {
+    struct trail *first __attribute__((cleanup(tries_in_a_cleanup))) = arg;
+    struct trail *second __attribute__((cleanup(tries_in_a_cleanup))) = arg;
+    T_DEFER(recover_r, first);
+    T_DEFER(a, second);
+    gort_panic("x");
+}
+
+static void cleanups_may_try(void) {
+    t_try_trail(tries_twice_in_cleanups, false, GORT_EPANIC, "ttaR(x)");
+    t_go_trail(tries_twice_in_cleanups, true, "ttaR(x)");
 }
 
 struct held {
@@ -280,7 +295,7 @@ static void once_in_a_while(void *trail) {
 static void they_leave_no_memory_behind(void) {
     size_t before = 0;
     for (int round = 0; round < 2; round++) {
-        for (int i = 0; i < t_n(20000, 2000); i++) {
+        for (int i = 0; i < t_n(5000, 1000); i++) {
             struct trail trail = {0};
             CHECK_EQ(gort_try(once_in_a_while, &trail), GORT_EPANIC);
             trail.len = 0;
@@ -331,7 +346,10 @@ int main(int argc, char **argv) {
     RUN_BOTH(a_deferred_call_may_panic_after_a_return);
     RUN_BOTH(a_panic_that_a_deferred_call_recovers_from_is_its_own);
     RUN_BOTH(a_panic_after_recover_goes_on_to_the_next_deferred_call);
-    RUN_BOTH(cleanups_may_try_and_panic);
+    RUN_BOTH(cleanups_may_try);
+#ifndef __clang__
+    RUN_BOTH(cleanups_may_panic);
+#endif
     RUN_BOTH(cleanups_may_park_and_go_on_elsewhere);
     RUN_BOTH(it_goes_up_any_number_of_frames);
 #ifdef __x86_64__

@@ -161,7 +161,14 @@ static void across_tries(void *arg) {
     gort_try(two, arg);
 }
 
+static void very_many(void *arg) {
+    (void)arg;
+    for (int i = 0; i < 100000; i++)
+        T_DEFER(panic_with, "again");
+}
+
 PART(replaced, two)
+PART(replaced_very_often, very_many)
 PART(replaced_twice, three)
 PART(recovered_and_another, anew)
 PART(recovered_and_the_same, the_same_again)
@@ -172,6 +179,7 @@ PART(replaced_across_tries, across_tries)
 static void what_it_replaced_is_printed_too(void) {
     CHILD_DIES(replaced, "panic: first\n\tpanic: second\n\ngoroutine ");
     CHILD_DIES(replaced_twice, "panic: first\n\tpanic: second\n\tpanic: third\n\ngoroutine ");
+    CHILD_DIES(replaced_very_often, "panic: again\n\tpanic: again\n\tpanic: again\n");
     CHILD_DIES(recovered_and_another, "panic: x [recovered]\n\tpanic: y\n\ngoroutine ");
     CHILD_DIES(recovered_and_the_same, "panic: x [recovered, repanicked]\n\ngoroutine ");
     CHILD_DIES(repanicked_in_the_middle,
@@ -265,6 +273,7 @@ int main(int argc, char **argv) {
     T_CHILD(with_an_empty_message);
     T_CHILD(replaced);
     T_CHILD(replaced_twice);
+    T_CHILD(replaced_very_often);
     T_CHILD(recovered_and_another);
     T_CHILD(recovered_and_the_same);
     T_CHILD(repanicked_in_the_middle);

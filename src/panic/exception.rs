@@ -10,12 +10,17 @@
 //! C++ ABI ("Itanium") and the same in GNU's and LLVM's runtime.
 
 use super::report;
-use super::unwind::{CLASS, CONTINUE_UNWIND, Exception, SEARCH_PHASE};
+use super::unwind::{CLASS, Exception};
 use crate::loaded;
 use crate::primitive::backtrace::{Backtrace, Context};
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::fmt::{self, Write};
 use std::ptr::null_mut;
+
+/// `_UA_SEARCH_PHASE`.
+const SEARCH_PHASE: c_int = 1;
+/// `_URC_CONTINUE_UNWIND`.
+const CONTINUE_UNWIND: c_int = 8;
 
 unsafe extern "C" {
     fn _Unwind_FindEnclosingFunction(address: *mut c_void) -> *mut c_void;

@@ -25,7 +25,7 @@
 
 #[cfg(not(loom))]
 mod deferred;
-#[cfg(not(loom))]
+#[cfg(all(not(loom), target_arch = "x86_64", not(feature = "corosensei-switch")))]
 mod exception;
 #[cfg(all(not(loom), target_arch = "x86_64", not(feature = "corosensei-switch")))]
 #[path = "landing_x86_64.rs"]
@@ -44,15 +44,14 @@ mod threads_only;
 #[cfg(not(loom))]
 mod unwind;
 
+#[cfg(all(not(loom), target_arch = "x86_64", not(feature = "corosensei-switch")))]
+pub(crate) use exception::edge_personality;
 #[cfg(all(not(loom), not(all(target_arch = "x86_64", not(feature = "corosensei-switch")))))]
 pub(crate) use scope::call_root;
+#[cfg(not(loom))]
+pub(crate) use scope::{
+    End, NotHere, Recovered, Scopes, adopt, call_and_then, defer, end_forked, end_root, exit, panic,
+    raise_text, recover, try_call,
+};
 #[cfg(loom)]
 pub(crate) use threads_only::{call_and_then, panic};
-#[cfg(not(loom))]
-pub(crate) use {
-    exception::edge_personality,
-    scope::{
-        End, NotHere, Recovered, Scopes, adopt, call_and_then, defer, end_forked, end_root, exit, panic,
-        raise_text, recover, try_call,
-    },
-};

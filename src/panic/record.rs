@@ -14,7 +14,7 @@ use super::scope::Landing;
 use super::unwind::{self, Exception};
 use crate::fatal::fatal;
 use std::fmt;
-use std::ptr::null_mut;
+use std::ptr::{null, null_mut};
 
 #[repr(C)]
 pub(super) struct Record {
@@ -40,7 +40,7 @@ impl Record {
     /// A panic with the addresses of its backtrace. Without memory for it nobody can recover it, and the process
     /// ends.
     pub(super) fn panic(text: &[u8], addresses: &[usize]) -> *mut Record {
-        let record = Record::allocate(addresses.len() * size_of::<usize>() + text.len() + 1);
+        let record = Record::allocate(size_of_val(addresses) + text.len() + 1);
         if record.is_null() {
             fatal(format_args!("gort_panic: out of memory; panic: {}", String::from_utf8_lossy(text)));
         }
@@ -157,36 +157,53 @@ impl Record {
     }
 
     /// Print the chain, oldest first, as Go does: `panic: first`, then ` [recovered]` or ` [recovered,
-    /// repanicked]`, then a line for each that replaced it, behind a tab.
+    /// repanicked]`, then a line for each that replaced it, behind a tab. The chain is turned round by it.
     ///
     /// # Safety
     /// As for `replace`.
-    pub(super) unsafe fn print(this: *const Record, out: &mut dyn fmt::Write) -> fmt::Result {
-        // SAFETY: the caller's promise. The depth is that of nested panics, each of which took frames to raise.
+    pub(super) unsafe fn print(newest: *mut Record, out: &mut dyn fmt::Write) -> fmt::Result {
+        // SAFETY: the caller's promise. No recursion: a scope may have any number of deferred calls that panic.
         unsafe {
-            let link = (*this).link;
-            if !link.is_null() {
-                Record::print(link, out)?;
-                // Has the same text as `link`, whose line says so.
-                if (*link).repanicked {
-                    return Ok(());
-                }
-                if !(*link).is_exit {
-                    out.write_str("\t")?;
-                }
+            let (mut this, mut newer) = (newest, null_mut());
+            while !this.is_null() {
+                let older = std::mem::replace(&mut (*this).link, newer);
+                newer = this;
+                this = older;
             }
-            if (*this).is_exit {
-                return Ok(());
+            let (mut this, mut older): (*mut Record, *const Record) = (newer, null());
+            while !this.is_null() {
+                if older.is_null() {
+                    Record::print_line(this, out)?;
+                } else if !(*older).repanicked {
+                    if !(*older).is_exit {
+                        out.write_str("\t")?;
+                    }
+                    Record::print_line(this, out)?;
+                }
+                // Else it has the same text as `older`, whose line says so.
+                older = this;
+                this = (*this).link;
             }
-            out.write_str("panic: ")?;
-            // What follows a line break is set in, so that no message can look like the report's own lines.
-            out.write_str(&String::from_utf8_lossy(Record::text(this)).replace('\n', "\n\t"))?;
-            out.write_str(match ((*this).repanicked, (*this).recovered) {
-                (true, _) => " [recovered, repanicked]\n",
-                (false, true) => " [recovered]\n",
-                (false, false) => "\n",
-            })
         }
+        Ok(())
+    }
+
+    /// # Safety
+    /// As for `text`.
+    unsafe fn print_line(this: *const Record, out: &mut dyn fmt::Write) -> fmt::Result {
+        // SAFETY: the caller's promise.
+        let (record, text) = unsafe { (&*this, Record::text(this)) };
+        if record.is_exit {
+            return Ok(());
+        }
+        out.write_str("panic: ")?;
+        // What follows a line break is set in, so that no message can look like the report's own lines.
+        out.write_str(&String::from_utf8_lossy(text).replace('\n', "\n\t"))?;
+        out.write_str(match (record.repanicked, record.recovered) {
+            (true, _) => " [recovered, repanicked]\n",
+            (false, true) => " [recovered]\n",
+            (false, false) => "\n",
+        })
     }
 }
 
@@ -212,7 +229,9 @@ mod tests {
                 chain = record;
             }
             assert!(Record::print(chain, &mut text).is_ok());
-            Record::free_all(chain);
+            if let Some(&oldest) = records.first() {
+                Record::free_all(oldest);
+            }
         }
         text
     }

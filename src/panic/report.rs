@@ -11,7 +11,10 @@ use std::fmt::{self, Write};
 #[cold]
 pub(super) unsafe fn unrecovered(record: *mut Record) -> ! {
     // SAFETY: the caller's promise; nothing frees the records any more.
-    unsafe { end(|out| Record::print(record, out), Record::addresses(record)) }
+    unsafe {
+        let addresses = Record::addresses(record);
+        end(|out| Record::print(record, out), addresses)
+    }
 }
 
 /// Print what `what` says, a blank line, who the caller is, and the frames with these return addresses. Then end

@@ -36,11 +36,8 @@ impl Exception {
     }
 }
 
-/// `_UA_FORCE_UNWIND`, `_UA_END_OF_STACK`, `_UA_SEARCH_PHASE`.
-pub(super) const SEARCH_PHASE: c_int = 1;
+/// `_UA_END_OF_STACK`.
 const END_OF_STACK: c_int = 16;
-/// `_URC_CONTINUE_UNWIND`.
-pub(super) const CONTINUE_UNWIND: c_int = 8;
 
 type Stop = unsafe extern "C" fn(c_int, c_int, u64, *mut Exception, *mut Context, *mut c_void) -> c_int;
 
