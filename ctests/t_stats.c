@@ -177,7 +177,7 @@ int main(int argc, char **argv) {
     RUN(a_yield_is_no_park);
     RUN_AS_MAIN(taking_from_anothers_queue_is_a_steal);
     RUN(threads_are_workers_and_helpers);
-    RUN_BOTH(stack_bytes_are_what_is_reserved_for_stacks_made_so_far);
+    RUN(stack_bytes_are_what_is_reserved_for_stacks_made_so_far);
     RUN(a_struct_of_another_version_is_filled_in_as_far_as_it_goes);
     RUN(bad_arguments_are_refused);
     return t_end();

@@ -41,6 +41,7 @@ pub(crate) fn dump_all(fd: i32) -> Result<(), i32> {
 
 /// A backtrace to `fd`: of `pcs`, the addresses that the frames return to, the innermost first. Frames of gort's own
 /// before and behind the others are left out.
+#[allow(dead_code)] // for panics
 pub(crate) fn write_frames(fd: i32, pcs: &[usize]) {
     elsewhere(|| {
         let mut out = Out::new(fd);
