@@ -707,7 +707,7 @@ int main(int argc, char **argv) {
     RUN_AS_MAIN(a_deep_backtrace_ends_somewhere);
     RUN(a_dump_needs_little_of_the_callers_stack);
     RUN(alike_goroutines_are_shown_once_with_their_count);
-    RUN_BOTH(nobody_is_disturbed_and_nobody_missed_while_others_run);
+    RUN_AS_MAIN(nobody_is_disturbed_and_nobody_missed_while_others_run);
     RUN_BOTH(a_pipe_that_nobody_reads_is_an_error_and_no_signal);
     RUN_BOTH(a_bad_descriptor_is_an_error);
     RUN_BOTH(a_pipe_gets_all_of_it_even_if_it_does_not_block);
