@@ -19,6 +19,7 @@
 //! | `runtime.rs`, `main.rs`, `fork.rs` | starting it all; `gort_main`; starting afresh in a forked child |
 //! | `arm.rs` | who must be told of a timer |
 //! | `cleanup.rs` | what is still to be done for a call whose callback ends the goroutine |
+//! | `running.rs` | whether somebody runs at the moment, for those who spin |
 //! | `current.rs` | the worker of the calling thread |
 //! | `overflow.rs` | the report of a stack overflow |
 //! | `model/` | loom models of the protocols, and of broken variants of them |
@@ -56,6 +57,8 @@ mod reason;
 #[cfg(not(loom))]
 mod run;
 #[cfg(not(loom))]
+mod running;
+#[cfg(not(loom))]
 mod runtime;
 #[cfg(not(loom))]
 mod spawn;
@@ -82,6 +85,7 @@ pub(crate) use {
     goroutine::{AtEnd, Extra, Goroutine, PINNED},
     main::main,
     pin::{lock_thread, unlock_thread},
+    running::{here, runs},
     runtime::{Options, rt, start},
     spawn::{NoMemory, Spawn, go, spawn},
     switch::{current_goroutine, exit, park, ready, sleep, yield_now},

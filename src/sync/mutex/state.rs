@@ -34,6 +34,7 @@
 //! (Acquire) pair with whatever cleared `QUEUE_LOCKED` (Release) in the same way.
 
 use crate::primitive::atomic::{AtomicU32, Ordering};
+use crate::sync::spin::Holder;
 #[cfg(loom)]
 use crate::sync::knobs::{self, Bug};
 
@@ -46,6 +47,7 @@ const STARVING: u32 = 16;
 #[repr(C, align(8))]
 pub(super) struct State {
     word: AtomicU32,
+    holder: Holder,
 }
 
 /// The word as it was when it was last looked at. A transition that fails because it has changed refreshes it.
@@ -79,7 +81,7 @@ impl Seen {
 impl State {
     #[cfg(test)]
     pub(super) fn new() -> Self {
-        State { word: AtomicU32::new(0) }
+        State { word: AtomicU32::new(0), holder: Holder::default() }
     }
 
     pub(super) fn look(&self) -> Seen {
@@ -88,13 +90,31 @@ impl State {
 
     #[inline]
     pub(super) fn take_free(&self) -> bool {
-        self.word.compare_exchange(0, LOCKED, Ordering::Acquire, Ordering::Relaxed).is_ok()
+        let taken = self.word.compare_exchange(0, LOCKED, Ordering::Acquire, Ordering::Relaxed).is_ok();
+        if taken {
+            self.holder.note();
+        }
+        taken
     }
 
     /// `awake`: the caller is the one that `WOKEN` stands for.
     pub(super) fn take(&self, seen: &mut Seen, awake: bool) -> bool {
         debug_assert!(!seen.locked());
-        self.replace(seen, (seen.0 | LOCKED) & !woken_if(awake), Ordering::Acquire)
+        let taken = self.replace(seen, (seen.0 | LOCKED) & !woken_if(awake), Ordering::Acquire);
+        if taken {
+            self.holder.note();
+        }
+        taken
+    }
+
+    /// The mutex was handed to the caller.
+    pub(super) fn received(&self) {
+        self.holder.note();
+    }
+
+    /// Is it worth looking again soon? (The holder as it was a moment ago may be another's.)
+    pub(super) fn holder_runs(&self) -> bool {
+        self.holder.runs()
     }
 
     pub(super) fn stay_awake(&self, seen: &mut Seen) -> bool {
@@ -161,6 +181,11 @@ impl State {
 
     pub(super) fn stop_starving(&self) {
         self.word.fetch_and(!STARVING, Ordering::Relaxed);
+    }
+
+    #[cfg(all(test, not(loom)))]
+    pub(super) fn holder_on_processor(&self) -> bool {
+        self.holder.on_processor()
     }
 
     fn replace(&self, seen: &mut Seen, new: u32, success: Ordering) -> bool {
