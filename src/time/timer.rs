@@ -108,7 +108,8 @@ impl Timer {
         if this.is_null() {
             return null_mut();
         }
-        let chan = Chan::new_owned(size_of::<i64>(), 1, Owner { prompt: fire::prompt, gone, arg: this.cast() });
+        let chan =
+            Chan::new_owned(size_of::<i64>(), 1, Owner { prompt: fire::prompt, gone, arg: this.cast() });
         // SAFETY: fresh memory, and it goes back unused if there is none for the channel.
         unsafe {
             if chan.is_null() {

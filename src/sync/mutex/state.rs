@@ -34,9 +34,10 @@
 //! (Acquire) pair with whatever cleared `QUEUE_LOCKED` (Release) in the same way.
 
 use crate::primitive::atomic::{AtomicU32, Ordering};
-use crate::sync::spin::Holder;
 #[cfg(loom)]
 use crate::sync::knobs::{self, Bug};
+use crate::sync::order::{acquire, release};
+use crate::sync::spin::Holder;
 
 const LOCKED: u32 = 1;
 const QUEUE_LOCKED: u32 = 2;
@@ -90,7 +91,7 @@ impl State {
 
     #[inline]
     pub(super) fn take_free(&self) -> bool {
-        let taken = self.word.compare_exchange(0, LOCKED, Ordering::Acquire, Ordering::Relaxed).is_ok();
+        let taken = self.word.compare_exchange(0, LOCKED, acquire(), Ordering::Relaxed).is_ok();
         if taken {
             self.holder.note();
         }
@@ -100,7 +101,7 @@ impl State {
     /// `awake`: the caller is the one that `WOKEN` stands for.
     pub(super) fn take(&self, seen: &mut Seen, awake: bool) -> bool {
         debug_assert!(!seen.locked());
-        let taken = self.replace(seen, (seen.0 | LOCKED) & !woken_if(awake), Ordering::Acquire);
+        let taken = self.replace(seen, (seen.0 | LOCKED) & !woken_if(awake), acquire());
         if taken {
             self.holder.note();
         }
@@ -132,12 +133,12 @@ impl State {
             seen.0 = self.word.load(Ordering::Relaxed) & !QUEUE_LOCKED;
         }
         let new = (seen.0 | QUEUE_LOCKED | WAITERS | starving) & !woken_if(awake);
-        self.replace(seen, new, Ordering::Acquire)
+        self.replace(seen, new, acquire())
     }
 
     /// The queue may be seen by others from here on, and the caller's node with it.
     pub(super) fn leave_queue(&self) {
-        self.word.fetch_and(!QUEUE_LOCKED, Ordering::Release);
+        self.word.fetch_and(!QUEUE_LOCKED, release());
     }
 
     pub(super) fn give_up(&self, seen: &mut Seen) -> bool {
@@ -149,17 +150,17 @@ impl State {
     /// with `hand`.
     #[inline]
     pub(super) fn free_lone(&self) -> bool {
-        self.word.compare_exchange(LOCKED, 0, Ordering::Release, Ordering::Relaxed).is_ok()
+        self.word.compare_exchange(LOCKED, 0, release(), Ordering::Relaxed).is_ok()
     }
 
     pub(super) fn free_unattended(&self, seen: &mut Seen) -> bool {
         debug_assert!(seen.locked() && seen.nobody_to_wake());
-        self.replace(seen, seen.0 & !(LOCKED | STARVING), Ordering::Release)
+        self.replace(seen, seen.0 & !(LOCKED | STARVING), release())
     }
 
     pub(super) fn lock_queue(&self, seen: &mut Seen) -> bool {
         debug_assert!(!seen.queue_locked());
-        self.replace(seen, seen.0 | QUEUE_LOCKED, Ordering::Acquire)
+        self.replace(seen, seen.0 | QUEUE_LOCKED, acquire())
     }
 
     /// `empty`, here and below: the queue is, now.
@@ -203,7 +204,7 @@ impl State {
         let mut seen = self.look();
         loop {
             let new = new(seen.0);
-            if self.replace(&mut seen, new, Ordering::Release) {
+            if self.replace(&mut seen, new, release()) {
                 return;
             }
         }

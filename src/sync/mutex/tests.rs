@@ -1,7 +1,7 @@
 use super::*;
-use crate::sync::testing::{Random, dies, intact, poison, within_a_minute};
 use crate::sched;
 use crate::sync::Semaphore;
+use crate::sync::testing::{Random, dies, intact, poison, within_a_minute};
 use std::cell::UnsafeCell;
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
