@@ -27,6 +27,7 @@ func sleepers() {
 	var arrived atomic.Int64
 	all.Add(goroutines)
 	for i := 0; i < goroutines; i++ {
+		i := i
 		at := first.Add(spread / goroutines * time.Duration(uint64(i)*1000003%goroutines))
 		go func() {
 			arrived.Add(1)
