@@ -53,9 +53,8 @@ static void a_slow_receiver_has_one_pending_tick(void) {
     gort_chan_t *ch = gort_timer_chan(t);
     int64_t first = get(ch);
     for (int i = 0; i < 3; i++) {
-        EVENTUALLY(gort_chan_len(ch) == 1);
         gort_sleep(10 * period);
-        CHECK_EQ(gort_chan_len(ch), 1);
+        CHECK_EQ(gort_chan_len(ch), 0); /* as in Go */
         int64_t before = gort_now(), pending = get(ch);
         CHECK_EQ((pending - first) % period, 0);
         CHECK(pending < before); /* it lay there, and none lies behind it: on a busy machine the next may be sent

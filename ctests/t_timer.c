@@ -93,7 +93,12 @@ static void a_timer_that_is_never_due_can_be_stopped_and_reset(void) {
 
 /* ---- stop and reset ---- */
 
-static void until_ticked(gort_timer_t *t) { EVENTUALLY(gort_chan_len(gort_timer_chan(t)) == 1); }
+/* It was due long ago: the tick lies there (or is about to, on a busy machine, which is to make no difference). */
+static void until_ticked(gort_timer_t *t) {
+    gort_sleep(T_MS);
+    CHECK_EQ(gort_chan_len(gort_timer_chan(t)), 0); /* as in Go, whatever lies there */
+    CHECK_EQ(gort_chan_cap(gort_timer_chan(t)), 0);
+}
 
 static void stop_and_reset_are_true_if_it_was_active_or_its_tick_not_received(void) {
     gort_timer_t *t = gort_timer_new(HOUR);
@@ -193,6 +198,44 @@ static void many_may_stop_and_reset_one_timer(void) {
     check_no_tick(t);
     CHECK(!gort_timer_stop(t));
     gort_timer_release(t);
+}
+
+/* ---- who looks without waiting ---- */
+
+/* Whoever looks when the time has come finds the tick, though it has never left its worker, which therefore has had
+ * no time for timers: each way to look. */
+static void a_look_finds_what_is_due(void) {
+    int64_t until = 0;
+    for (long i = 0; t_again(i, t_n(2000, 200), &until); i++) {
+        bool ticker = i % 3 == 0;
+        int64_t ns = 1 + i % 50 * 1000;
+        gort_timer_t *t = ticker ? gort_ticker_new(ns) : gort_timer_new(ns);
+        gort_chan_t *ch = gort_timer_chan(t);
+        int64_t due = gort_now() + ns, tick = -1;
+        while (gort_now() <= due)
+            ;
+        gort_case_t cases[] = {{NULL, NULL, GORT_RECV, 0}, {ch, &tick, GORT_RECV, 0}};
+        switch (i / 3 % 5) {
+        case 0: CHECK_EQ(gort_chan_try_recv(ch, &tick), GORT_OK); break;
+        case 1: CHECK_EQ(gort_chan_recv_until(ch, &tick, 0), GORT_OK); break;
+        case 2: CHECK_EQ(gort_try_select(cases, 2), 1); break;
+        case 3: CHECK_EQ(gort_try_select(cases + 1, 1), 0); break;
+        default: CHECK_EQ(gort_select_until(cases, 2, 0), 1); break;
+        }
+        CHECK(tick > 0 && tick <= due);
+        if (ticker) {
+            due = gort_now() + ns; /* it goes on: another is due within a period */
+            while (gort_now() <= due)
+                ;
+            int64_t next = -1;
+            CHECK_EQ(gort_chan_try_recv(ch, &next), GORT_OK);
+            CHECK(next > tick && (next - tick) % ns == 0);
+        } else {
+            check_no_tick(t);
+            CHECK(!gort_timer_stop(t));
+        }
+        gort_timer_release(t);
+    }
 }
 
 /* ---- functions ---- */
@@ -452,6 +495,7 @@ int main(int argc, char **argv) {
     RUN_BOTH(stop_and_reset_are_true_if_it_was_active_or_its_tick_not_received);
     RUN_BOTH(every_tick_is_either_received_or_stopped);
     RUN_BOTH(after_stop_and_reset_no_stale_tick_comes);
+    RUN_BOTH(a_look_finds_what_is_due);
     RUN_BOTH(many_may_stop_and_reset_one_timer);
     RUN_BOTH(a_function_runs_in_a_goroutine_of_its_own_and_not_early);
     RUN_BOTH(a_stopped_function_is_not_called_and_a_reset_one_again);

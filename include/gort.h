@@ -481,14 +481,14 @@ int gort_chan_recv_until(gort_chan_t *ch,
 int gort_chan_close(gort_chan_t *ch);
 
 /**
- * How many elements are in the buffer just now. 0 for capacity 0 and for NULL.
+ * How many elements are in the buffer just now. 0 for capacity 0, for the channel of a timer and for NULL.
  *
  * Does not block. Since 0.1.
  */
 size_t gort_chan_len(const gort_chan_t *ch);
 
 /**
- * The capacity that the channel was made with. 0 for NULL.
+ * The capacity that the channel was made with. 0 for the channel of a timer and for NULL.
  *
  * Does not block. Since 0.1.
  */
@@ -968,8 +968,9 @@ void gort_sem_release(gort_sem_t *s,
  * gort_timer_release() gives up.
  *
  * A tick is an int64_t: the time, on the clock of gort_now(), at which it was due. It never comes before that.
- * A timer's channel (see gort_timer_chan) is an ordinary channel of capacity 1, for receiving only: it may be
- * selected on, waited on until a deadline, and retained.
+ * A timer's channel (see gort_timer_chan) is for receiving only: it may be selected on, waited on until a
+ * deadline, and retained. As in Go its length and capacity are 0, though a tick that is due stays there until it
+ * is received.
  */
 typedef struct gort_timer_t gort_timer_t;
 

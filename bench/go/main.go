@@ -38,8 +38,10 @@ var workloads = map[string]func(){
 	"select":     blockingSelect,
 	"sieve":      sieve,
 	"skynet":     skynet,
+	"sleepers":   sleepers,
 	"spawn":      spawn,
 	"spawn_join": spawnJoin,
+	"timer":      timer,
 	"yield":      yield,
 }
 

@@ -9,7 +9,7 @@ use super::owner::Owner;
 use super::witness::Witness;
 use crate::fatal::fatal;
 use crate::primitive::SpinLock;
-use crate::primitive::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use crate::primitive::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 use crate::sched::wait::Queue;
 #[cfg(not(loom))]
 use std::alloc::dealloc;
@@ -31,8 +31,8 @@ pub(crate) struct Chan {
     pub(super) receiving: AtomicBool,
     /// `senders` is not empty.
     pub(super) sending: AtomicBool,
-    /// `ORPHANED`, `OWNED`.
-    bits: u8,
+    /// `ORPHANED`, `OWNED`. Changed under the lock only.
+    bits: AtomicU8,
     /// Handles held by users. Not under the lock.
     refs: AtomicU32,
     /// Calls that will come back to unlink their waiters, whatever becomes of the references.
@@ -85,7 +85,7 @@ impl Chan {
             closed: AtomicBool::new(false),
             receiving: AtomicBool::new(false),
             sending: AtomicBool::new(false),
-            bits,
+            bits: AtomicU8::new(bits),
             refs: AtomicU32::new(1),
             pins: 0,
             len: AtomicUsize::new(0),
@@ -115,7 +115,7 @@ impl Chan {
     ///
     /// # Safety
     /// `this` is live.
-    unsafe fn owner(this: *mut Chan) -> *mut Owner {
+    pub(super) unsafe fn owner(this: *mut Chan) -> *mut Owner {
         // SAFETY: the caller's promise.
         Self::buffer(this).wrapping_add(unsafe { (*this).bytes }).cast()
     }
@@ -178,7 +178,7 @@ impl Chan {
             // Whoever made us see that the channel is done with may still be on its way to the unlock.
             Self::lock(this);
             if (*this).pins != 0 {
-                (*this).bits |= ORPHANED;
+                (*this).bits.fetch_or(ORPHANED, Ordering::Relaxed);
                 Self::unlock(this);
                 return false;
             }
@@ -192,7 +192,7 @@ impl Chan {
         // SAFETY: the caller's promise; the layout is the one `allocate` used, which did not fail. (A model
         // keeps the memory: what comes too late must meet a retired channel, not garbage.)
         unsafe {
-            if (*this).bits & OWNED != 0 {
+            if Self::is_owned(this) {
                 // Its owner may be on its way into the channel, so we unlock; when it was told, it is out.
                 Self::unlock(this);
                 let owner = Self::owner(this).read_unaligned();
@@ -211,7 +211,8 @@ impl Chan {
             (*this).retire();
             #[cfg(not(loom))]
             {
-                let layout = Self::layout((*this).bytes, (*this).bits).unwrap_unchecked();
+                let bits = (*this).bits.load(Ordering::Relaxed);
+                let layout = Self::layout((*this).bytes, bits).unwrap_unchecked();
                 dealloc(this.cast(), layout);
             }
         }
@@ -227,6 +228,7 @@ impl Chan {
             unsafe { flag.unsync_load() };
         }
         self.refs.with_mut(|_| ());
+        self.bits.with_mut(|_| ());
         self.len.with_mut(|_| ());
     }
 
@@ -277,7 +279,7 @@ impl Chan {
         // one who set `ORPHANED` has unlocked since.
         unsafe {
             Self::unpin(this);
-            if (*this).bits & ORPHANED != 0 && (*this).pins == 0 {
+            if (*this).bits.load(Ordering::Relaxed) & ORPHANED != 0 && (*this).pins == 0 {
                 Self::free(this);
             } else {
                 Self::unlock(this);
@@ -293,13 +295,24 @@ impl Chan {
         unsafe { (*this).pins }
     }
 
-    /// Elements in the buffer just now.
+    /// Does it have an [`Owner`]? Relaxed: that never changes.
+    ///
+    /// # Safety
+    /// `this` is live.
+    #[inline(always)]
+    pub(super) unsafe fn is_owned(this: *const Chan) -> bool {
+        // SAFETY: the caller's promise.
+        unsafe { (*this).bits.load(Ordering::Relaxed) & OWNED != 0 }
+    }
+
+    /// Elements in the buffer just now, as its users are told: the place in an owned channel is its owner's, who
+    /// may take back what lies there.
     ///
     /// # Safety
     /// `this` is live.
     pub(crate) unsafe fn len(this: *const Chan) -> usize {
         // SAFETY: the caller's promise.
-        unsafe { (*this).len.load(Ordering::Relaxed) }
+        if unsafe { Self::is_owned(this) } { 0 } else { unsafe { Self::buffered(this) } }
     }
 
     /// Closed for all who look.
@@ -311,11 +324,22 @@ impl Chan {
         unsafe { (*this).closed.load(Ordering::Acquire) }
     }
 
+    /// As `len`.
+    ///
     /// # Safety
     /// `this` is live.
     pub(crate) unsafe fn cap(this: *const Chan) -> usize {
         // SAFETY: the caller's promise; it never changes.
-        unsafe { (*this).cap }
+        unsafe { if Self::is_owned(this) { 0 } else { (*this).cap } }
+    }
+
+    /// What is in the buffer just now, whoever owns the channel.
+    ///
+    /// # Safety
+    /// `this` is live.
+    pub(crate) unsafe fn buffered(this: *const Chan) -> usize {
+        // SAFETY: the caller's promise.
+        unsafe { (*this).len.load(Ordering::Relaxed) }
     }
 
     /// # Safety

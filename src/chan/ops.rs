@@ -82,6 +82,7 @@ impl Chan {
                     element::zero(elem, (*this).elem_size);
                     return Outcome::Closed;
                 }
+                Outcome::NotReady if Self::is_owned(this) => return Self::try_recv_owned(this, elem),
                 Outcome::NotReady => return Outcome::NotReady,
                 _ => {}
             }

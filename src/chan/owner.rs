@@ -6,14 +6,22 @@
 //!
 //! What keeps the channel in place for an owner that is about to send: it sends under a lock of its own, after
 //! a look at whether it was told, and being told takes that lock. The owner's lock is therefore taken before
-//! the channel's, and `gone` is called with no channel's lock held.
+//! the channel's, and `gone` and `prompt` are called with no channel's lock held.
+//!
+//! Who looks without waiting must find what is due, even if no worker has come to it: a goroutine that keeps its
+//! worker busy and looks again and again would look for ever. So a look that finds nothing prompts the owner.
 
+use super::Outcome;
 use super::channel::Chan;
 use crate::sched::wait::{Order, Wait};
+use std::ptr::null_mut;
 
-/// Who is told that a channel is about to be freed.
+/// Who is told that a channel is about to be freed, and that somebody has found nothing in it.
 #[derive(Clone, Copy)]
 pub(crate) struct Owner {
+    /// Called with `arg` by a receiver that does not wait and finds nothing, while it holds no lock: the owner
+    /// sends now what it would send as soon as somebody had the time to see to it.
+    pub(crate) prompt: unsafe fn(*mut ()),
     /// Called once, with `arg`. The channel is still in place; the owner does not touch it afterwards.
     pub(crate) gone: unsafe fn(*mut ()),
     pub(crate) arg: *mut (),
@@ -36,6 +44,40 @@ impl Chan {
             let step = Self::send_locked(this, elem);
             Self::unlock(this);
             Handed(step.peer)
+        }
+    }
+
+    /// Take back what was offered and has not been received; was there anything? The owner is not prompted: it
+    /// is the owner that asks, and may hold its own lock.
+    ///
+    /// # Safety
+    /// `this` stays live for the call.
+    pub(crate) unsafe fn take_back(this: *mut Chan) -> bool {
+        // SAFETY: the caller's promise.
+        unsafe {
+            if Self::refuses_recv(this) != Outcome::Done {
+                return false;
+            }
+            Self::lock(this);
+            Self::recv_locked(this, null_mut()).finish(this) == Outcome::Done
+        }
+    }
+
+    /// `try_recv` on an owned channel that is empty: the owner may have something by now.
+    ///
+    /// # Safety
+    /// As for `try_recv`; the channel has an owner.
+    #[cold]
+    pub(super) unsafe fn try_recv_owned(this: *mut Chan, elem: *mut u8) -> Outcome {
+        // SAFETY: the caller's promise: its reference keeps the channel, and so the owner.
+        unsafe {
+            let owner = Self::owner(this).read_unaligned();
+            (owner.prompt)(owner.arg);
+            if Self::refuses_recv(this) == Outcome::NotReady {
+                return Outcome::NotReady;
+            }
+            Self::lock(this);
+            Self::recv_locked(this, elem).finish(this)
         }
     }
 }

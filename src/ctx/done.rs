@@ -179,13 +179,17 @@ impl Ctx {
     }
 }
 
+/// Somebody looks and finds the context not done. If its deadline has passed that is for a worker to see: whoever
+/// holds the channel alone does not keep the context, which may be cancelled and freed by now.
+unsafe fn prompt(_: *mut ()) {}
+
 /// The first call makes the channel. Returns what is in the word then.
 ///
 /// # Safety
 /// The caller holds `canceller`.
 #[cold]
 unsafe fn make(canceller: *mut Canceller) -> *mut Chan {
-    let chan = Chan::new_owned(0, 0, Owner { gone, arg: canceller.cast() });
+    let chan = Chan::new_owned(0, 0, Owner { prompt, gone, arg: canceller.cast() });
     if chan.is_null() {
         // Not null, which would say that it will never be done.
         fatal(format_args!("gort_ctx_done: out of memory for the channel"));

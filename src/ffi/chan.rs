@@ -218,7 +218,7 @@ pub unsafe extern "C" fn gort_chan_close(ch: *mut gort_chan_t) -> c_int {
     status(unsafe { Chan::close(core(ch)) })
 }
 
-/// How many elements are in the buffer just now. 0 for capacity 0 and for NULL.
+/// How many elements are in the buffer just now. 0 for capacity 0, for the channel of a timer and for NULL.
 ///
 /// Does not block. Since 0.1.
 ///
@@ -230,7 +230,7 @@ pub unsafe extern "C" fn gort_chan_len(ch: *const gort_chan_t) -> usize {
     if ch.is_null() { 0 } else { unsafe { Chan::len(ch.cast()) } }
 }
 
-/// The capacity that the channel was made with. 0 for NULL.
+/// The capacity that the channel was made with. 0 for the channel of a timer and for NULL.
 ///
 /// Does not block. Since 0.1.
 ///

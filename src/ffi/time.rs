@@ -10,8 +10,9 @@ use std::ptr::null_mut;
 /// gort_timer_release() gives up.
 ///
 /// A tick is an int64_t: the time, on the clock of gort_now(), at which it was due. It never comes before that.
-/// A timer's channel (see gort_timer_chan) is an ordinary channel of capacity 1, for receiving only: it may be
-/// selected on, waited on until a deadline, and retained.
+/// A timer's channel (see gort_timer_chan) is for receiving only: it may be selected on, waited on until a
+/// deadline, and retained. As in Go its length and capacity are 0, though a tick that is due stays there until it
+/// is received.
 #[derive(Debug)]
 pub struct gort_timer_t {
     _opaque: [u8; 0],

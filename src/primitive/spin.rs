@@ -105,7 +105,9 @@ impl Backoff {
         } else {
             // 20 us, growing to 1 ms: also lets a holder of lower real-time priority run.
             let micros = (20 * (self.turns - Self::YIELDS + 1)).min(1000);
+            let errno = super::errno();
             std::thread::sleep(std::time::Duration::from_micros(micros.into()));
+            super::set_errno(errno);
         }
     }
 }

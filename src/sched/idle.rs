@@ -26,6 +26,7 @@ use super::worker::{Parcel, Worker};
 use crate::coroutine;
 use crate::primitive::atomic::{Ordering, fence};
 use crate::primitive::{FOREVER, now};
+use std::ptr::null_mut;
 use std::sync::MutexGuard;
 
 /// First and longest interval between two looks of an armed sentinel, ns.
@@ -65,6 +66,7 @@ impl Lists {
             return;
         }
         proc.idle.store(true, Ordering::Relaxed);
+        proc.running.store(null_mut(), Ordering::Relaxed);
         self.procs.push(proc);
         if self.sentinel.is_none() && self.coming == 0 {
             // Whoever armed the watch while there was nobody idle to keep it, has to do so again.

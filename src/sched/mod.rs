@@ -20,6 +20,7 @@
 //! | `arm.rs` | who must be told of a timer |
 //! | `exceptions.rs` | C++ exceptions in flight go with their goroutine |
 //! | `look.rs` | reading the records of goroutines that are somebody else's |
+//! | `running.rs` | whether somebody runs at the moment, for those who spin |
 //! | `current.rs` | the worker of the calling thread |
 //! | `overflow.rs` | the report of a stack overflow |
 //! | `model/` | loom models of the protocols, and of broken variants of them |
@@ -59,6 +60,8 @@ mod reason;
 #[cfg(not(loom))]
 mod run;
 #[cfg(not(loom))]
+mod running;
+#[cfg(not(loom))]
 mod runtime;
 #[cfg(not(loom))]
 mod spawn;
@@ -86,6 +89,7 @@ pub(crate) use {
     look::{View, for_each, me},
     main::main,
     pin::{lock_thread, unlock_thread},
+    running::{here, runs},
     runtime::{Options, counts, rt, start},
     spawn::{NoMemory, Spawn, go, spawn, spawn_at},
     switch::{current_goroutine, park, ready, sleep, start_over, yield_now},

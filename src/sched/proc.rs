@@ -18,7 +18,7 @@
 //! at the oldest fresh one first, and `next` gives way after 64 picks in a row.
 
 use super::fresh::FreshList;
-use super::goroutine::Task;
+use super::goroutine::{Goroutine, Task};
 use super::timer::TimerHeap;
 use crate::coroutine::Stack;
 use crate::primitive::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering, fence};
@@ -60,6 +60,9 @@ pub(super) struct Proc {
     next: AtomicPtr<u8>,
     /// How often the owner has picked a goroutine: whether, and how fast, the queue moves.
     ticks: AtomicU32,
+    /// The goroutine that runs here or, for a moment, one that has just left; null once the processor is idle. A
+    /// hint: nobody follows it.
+    pub(super) running: AtomicPtr<Goroutine>,
     pub(super) spawned: AtomicU64,
     pub(super) ended: AtomicU64,
     /// For `gort_stats`, as the two above: written by the owner alone ([`Proc::count`]).
@@ -118,6 +121,7 @@ impl Proc {
             id,
             next: AtomicPtr::new(null_mut()),
             ticks: AtomicU32::new(0),
+            running: AtomicPtr::new(null_mut()),
             spawned: AtomicU64::new(0),
             ended: AtomicU64::new(0),
             parks: AtomicU64::new(0),

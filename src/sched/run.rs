@@ -38,6 +38,7 @@ pub(super) fn run(rt: &'static Runtime, w: &'static Worker, task: Task) {
         (*g).set_state(State::Running, WaitReason::None);
         (*g).begin_turn();
         w.goroutine.set(g);
+        proc.running.store(g, Ordering::Relaxed);
         Coroutine::resume(&raw mut (*g).coroutine);
         w.goroutine.set(null_mut());
     }
@@ -50,14 +51,17 @@ pub(super) fn run(rt: &'static Runtime, w: &'static Worker, task: Task) {
                 (*g).since = proc.local().clock;
                 (*g).end_turn();
             }
+            let mut added = arm::Added::nothing();
             if !timer.is_null() {
                 // SAFETY: the node belongs to a goroutine that has just parked and that nobody else can reach
                 // yet; it stays in place until it has been cancelled or has fired. This worker holds `proc`.
-                unsafe { arm::add_to(proc, timer) }.tell();
+                added = unsafe { arm::add_to(proc, timer) };
             }
             // SAFETY: `park`'s caller promised that it may be called once, here. From here on somebody else
             // may run `g`.
             unsafe { release(arg) };
+            // Under the lock that was just released, others would wait while a thread is woken or started.
+            added.tell();
         }
         Left::Yielded => {
             // SAFETY: as above: the goroutine has left and is ours to queue; this worker holds `proc`.

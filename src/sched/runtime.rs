@@ -321,6 +321,7 @@ impl Runtime {
     /// which never retires. Under the idle lists' lock.
     pub(super) fn retire(&self, proc: &Proc) {
         proc.retired.store(true, Ordering::Relaxed);
+        proc.running.store(null_mut(), Ordering::Relaxed);
         // SAFETY: nobody holds it any more, or yet. Heaps are never freed, and these are two: the first
         // processor's number is below any limit.
         unsafe {

@@ -31,6 +31,12 @@ pub(crate) enum Bug {
     DoneEarly,
     /// The step to "the function has ended" releases nothing.
     DoneRelaxed,
+    /// No step releases anything.
+    ReleaseNothing,
+    /// No step acquires anything.
+    AcquireNothing,
+    /// A broadcast wakes the first alone.
+    WakeOne,
 }
 
 #[derive(Clone, Copy)]
@@ -47,6 +53,20 @@ impl Knobs {
 
 thread_local! {
     static KNOBS: Cell<Knobs> = const { Cell::new(Knobs::DEFAULT) };
+}
+
+/// For a model in which a thread is interrupted, although it could go on, `preemptions` times at the most; or more, if
+/// `LOOM_MAX_PREEMPTIONS` asks for more. But 2 stays 2: that is for models of three threads, of which two that yield
+/// to each other while the third holds what they wait for have no end for loom.
+#[cfg(test)]
+pub(crate) fn builder(preemptions: usize) -> loom::model::Builder {
+    let mut builder = loom::model::Builder::new();
+    if preemptions > 2 {
+        builder.preemption_bound = builder.preemption_bound.max(Some(preemptions));
+    } else {
+        builder.preemption_bound = Some(preemptions);
+    }
+    builder
 }
 
 pub(crate) fn get() -> Knobs {

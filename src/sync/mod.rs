@@ -14,6 +14,7 @@ mod cond;
 pub(crate) mod knobs;
 mod mutex;
 mod once;
+mod order;
 mod queue;
 mod rwmutex;
 mod sem;

@@ -39,13 +39,7 @@ pub(super) unsafe fn fire(node: *mut TimerNode) {
             (wanted || (*this).bug == Bug::FireStopped, moved && (*this).bug != Bug::FireMoved);
         // Else it was stopped after the claim; or reset, and is due later.
         if wanted && !moved {
-            let when = state.when;
-            if state.period == 0 {
-                state.active = false;
-            } else {
-                state.when = next(when, state.period, now());
-            }
-            due = deliver(this, when);
+            due = send(this);
         }
         let state = &mut *Timer::state(this);
         if state.active {
@@ -58,6 +52,61 @@ pub(super) unsafe fn fire(node: *mut TimerNode) {
         if !queued {
             Timer::drop_ref(this);
         }
+    }
+}
+
+/// Somebody looks for a tick, does not wait, and found none: if one is due, send it, whether a worker has come to
+/// it or not. As Go does, for which a timer whose time has come is ready.
+///
+/// # Safety
+/// `this` is the timer of a channel that the caller holds a reference to. No lock is held.
+pub(super) unsafe fn prompt(this: *mut ()) {
+    let this: *mut Timer = this.cast();
+    // SAFETY: the channel, which the caller's reference keeps, keeps the timer. If the node was claimed already,
+    // its `fire` will find the timer not active, or due later.
+    unsafe {
+        Timer::lock(this);
+        let state = &mut *Timer::state(this);
+        if !state.active || state.when > now() {
+            return Timer::unlock(this);
+        }
+        #[cfg(loom)]
+        if (*this).bug == Bug::PromptOnly {
+            let due = deliver(this, state.when);
+            Timer::unlock(this);
+            return due.finish();
+        }
+        Timer::unqueue(this);
+        let due = send(this);
+        let state = &mut *Timer::state(this);
+        let mut added = Added::nothing();
+        if state.active && !state.queued {
+            added = Timer::arm(this);
+            if (*Timer::state(this)).queued {
+                Timer::retain(this);
+            }
+        }
+        Timer::unlock(this);
+        due.finish();
+        added.tell();
+    }
+}
+
+/// The timer is due: go on to its next tick, if there is one, and deliver this.
+///
+/// # Safety
+/// As for `deliver`.
+unsafe fn send(this: *mut Timer) -> Due {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let state = &mut *Timer::state(this);
+        let when = state.when;
+        if state.period == 0 {
+            state.active = false;
+        } else {
+            state.when = next(when, state.period, now());
+        }
+        deliver(this, when)
     }
 }
 

@@ -198,6 +198,72 @@ fn model_one_tick_for_receiver_or_stop() {
     });
 }
 
+/// A timer that is due but has not been fired: who looks gets the one tick, a worker sends no other, and either
+/// it was received or stop takes it back.
+fn look_against_fire(bug: Bug) {
+    model(move |heap| {
+        let t = T::with(Timer::once(0), bug);
+        // Its time comes.
+        while crate::primitive::now() < 3 {}
+        let worker = worker(&heap, SOON);
+        assert!(t.chan().try_recv().is_some(), "due, and not there");
+        worker.join().unwrap();
+        assert_eq!(t.chan().try_recv(), None, "two ticks");
+        run(&heap, SOON);
+        assert_eq!(t.chan().try_recv(), None, "two ticks");
+        assert!(!t.stop());
+        t.release();
+    });
+}
+
+#[test]
+fn model_look_against_fire() {
+    look_against_fire(Bug::None);
+}
+
+#[test]
+#[should_panic(expected = "two ticks")]
+fn model_of_a_look_that_leaves_the_timer_as_it_was_fails() {
+    look_against_fire(Bug::PromptOnly);
+}
+
+/// A ticker goes on after the look, and is in a heap once.
+#[test]
+fn model_look_at_a_ticker_against_fire() {
+    model(|heap| {
+        let t = T::with(Timer::ticker(1), Bug::None);
+        while crate::primitive::now() < 3 {}
+        let worker = worker(&heap, SOON);
+        let first = t.chan().try_recv().expect("due, and not there");
+        worker.join().unwrap();
+        run(&heap, SOON);
+        assert!(t.chan().try_recv().is_some_and(|tick| tick > first), "no further tick");
+        t.stop();
+        assert_eq!(t.chan().try_recv(), None, "stale tick");
+        t.release();
+    });
+}
+
+/// Two look, one stops: the tick goes to one of the three.
+#[test]
+fn model_looks_against_stop() {
+    model(|heap| {
+        let t = T::with(Timer::once(0), Bug::None);
+        let other = {
+            let heap = heap.clone();
+            thread::spawn(move || {
+                use_heap(&heap);
+                t.chan().try_recv().is_some()
+            })
+        };
+        let received = t.chan().try_recv().is_some();
+        let stopped = t.stop();
+        let other = other.join().unwrap();
+        assert!(u32::from(received) + u32::from(stopped) + u32::from(other) == 1);
+        t.release();
+    });
+}
+
 /// The receiver gives up the last reference as soon as it has the tick.
 #[test]
 fn model_release_behind_the_tick() {

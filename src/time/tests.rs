@@ -38,7 +38,7 @@ impl T {
 
     fn pending(&self) -> usize {
         // SAFETY: the handle keeps the channel.
-        unsafe { Chan::len(self.chan()) }
+        unsafe { Chan::buffered(self.chan()) }
     }
 
     fn until_pending(&self) {

@@ -2,7 +2,7 @@
 
 use super::Call;
 use super::fire;
-use crate::chan::{Chan, Outcome, Owner};
+use crate::chan::{Chan, Owner};
 use crate::primitive::atomic::{AtomicU32, Ordering};
 use crate::primitive::{FOREVER, SpinLock, now};
 use crate::sched::timer::TimerNode;
@@ -65,6 +65,8 @@ pub(super) enum Bug {
     NoDrain,
     /// The channel's end does not wait for the timer's lock.
     GoneUnlocked,
+    /// A prompted tick is sent, and the timer stays as it was.
+    PromptOnly,
 }
 
 /// How long from now is when?
@@ -106,7 +108,8 @@ impl Timer {
         if this.is_null() {
             return null_mut();
         }
-        let chan = Chan::new_owned(size_of::<i64>(), 1, Owner { gone, arg: this.cast() });
+        let chan =
+            Chan::new_owned(size_of::<i64>(), 1, Owner { prompt: fire::prompt, gone, arg: this.cast() });
         // SAFETY: fresh memory, and it goes back unused if there is none for the channel.
         unsafe {
             if chan.is_null() {
@@ -242,6 +245,19 @@ impl Timer {
     /// # Safety
     /// The caller holds the lock, and a reference.
     unsafe fn halt(this: *mut Timer) -> bool {
+        // SAFETY: the caller's promise.
+        unsafe {
+            Self::unqueue(this);
+            std::mem::replace(&mut (*Self::state(this)).active, false)
+        }
+    }
+
+    /// Take the node out of its heap if it is still in one, and with it the reference that it is. Afterwards it
+    /// is queued only if it was claimed: then its `fire` is on its way.
+    ///
+    /// # Safety
+    /// As for `halt`.
+    pub(super) unsafe fn unqueue(this: *mut Timer) {
         // SAFETY: the caller's promise; the node is inserted under the lock only.
         unsafe {
             let state = &mut *Self::state(this);
@@ -250,7 +266,6 @@ impl Timer {
                 // Relaxed: the caller's own reference is given up after this.
                 (*this).refs.fetch_sub(1, Ordering::Relaxed);
             }
-            std::mem::replace(&mut state.active, false)
         }
     }
 
@@ -267,7 +282,7 @@ impl Timer {
             }
             match (*this).what {
                 // A tick is sent under our lock, so what the call sees without the channel's is exact.
-                What::Tick(chan) => Chan::try_recv(chan, null_mut()) == Outcome::Done,
+                What::Tick(chan) => Chan::take_back(chan),
                 What::Call(..) => false,
             }
         }
@@ -323,7 +338,7 @@ impl Timer {
 
     /// # Safety
     /// The caller holds the lock of a live timer.
-    unsafe fn retain(this: *mut Timer) {
+    pub(super) unsafe fn retain(this: *mut Timer) {
         // SAFETY: the caller's promise. Relaxed: whoever gives it up takes the lock first.
         unsafe { (*this).refs.fetch_add(1, Ordering::Relaxed) };
     }

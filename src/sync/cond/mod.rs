@@ -158,6 +158,8 @@ impl Cond {
                     }
                     woken.push(node);
                     any = true;
+                    #[cfg(loom)]
+                    let all = all && !knobs::is(Bug::WakeOne);
                     if !all {
                         break;
                     }

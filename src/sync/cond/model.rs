@@ -72,9 +72,7 @@ impl Shared {
 }
 
 fn model(bug: Bug, run: impl Fn(Arc<Shared>) + Send + Sync + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(2);
-    builder.check(move || {
+    knobs::builder(2).check(move || {
         knobs::set(Knobs { bug, ..Knobs::DEFAULT });
         run(Arc::new(Shared { mutex: Mutex::new(), cond: Cond::new(), tokens: UnsafeCell::new(0) }));
     });
@@ -133,9 +131,8 @@ fn model_take_and_give() {
     });
 }
 
-#[test]
-fn model_broadcast_wakes_both() {
-    model(Bug::None, |shared| {
+fn broadcast_to_two(bug: Bug) {
+    model(bug, |shared| {
         shared.mutex.lock();
         let waiter = spawn(&shared, |shared| shared.take());
         let giver = spawn(&shared, |shared| {
@@ -151,6 +148,24 @@ fn model_broadcast_wakes_both() {
         waiter.join().unwrap();
         giver.join().unwrap();
     });
+}
+
+#[test]
+fn model_broadcast_wakes_both() {
+    broadcast_to_two(Bug::None);
+}
+
+#[test]
+#[should_panic(expected = "deadlock")]
+fn model_a_broadcast_that_wakes_one_is_found() {
+    broadcast_to_two(Bug::WakeOne);
+}
+
+/// Then having locked the mutex after the waiter does not make the signal see that somebody waits.
+#[test]
+#[should_panic(expected = "deadlock")]
+fn model_steps_that_release_nothing_are_found() {
+    wait_and_free(Bug::ReleaseNothing);
 }
 
 /// One waits with a deadline: exactly if the signal finds it does it say that it was signalled.

@@ -17,6 +17,7 @@
 //! or has heard of the wait in some other way), so it sees the wait's `WAITERS`, or what came after.
 
 use crate::primitive::atomic::{AtomicU32, Ordering};
+use crate::sync::order::{acquire, release};
 
 const LOCKED: u32 = 1;
 const WAITERS: u32 = 2;
@@ -60,7 +61,7 @@ impl State {
 
     /// The queue may be seen by others from here on, and the caller's node with it.
     pub(super) fn leave_queue(&self) {
-        self.word.store(WAITERS, Ordering::Release);
+        self.word.store(WAITERS, release());
     }
 
     pub(super) fn lock(&self, seen: &mut Seen) -> bool {
@@ -70,11 +71,11 @@ impl State {
 
     /// `empty`: the queue is, now. If those who waited are claimed, the memory may be gone once they are woken.
     pub(super) fn unlock(&self, empty: bool) {
-        self.word.store(if empty { 0 } else { WAITERS }, Ordering::Release);
+        self.word.store(if empty { 0 } else { WAITERS }, release());
     }
 
     fn replace(&self, seen: &mut Seen, new: u32) -> bool {
-        match self.word.compare_exchange_weak(seen.0, new, Ordering::Acquire, Ordering::Relaxed) {
+        match self.word.compare_exchange_weak(seen.0, new, acquire(), Ordering::Relaxed) {
             Ok(_) => true,
             Err(now) => {
                 seen.0 = now;

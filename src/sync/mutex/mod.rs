@@ -24,7 +24,6 @@ mod tests;
 #[cfg(loom)]
 use super::knobs::{self, Bug};
 use super::queue::WaitQueue;
-use super::spin::may_spin;
 use crate::fatal::fatal;
 use crate::primitive::{Backoff, FOREVER, now, relax};
 use crate::sched::WaitReason;
@@ -32,7 +31,8 @@ use crate::sched::wait::{Node, Order, TIMED_OUT, Wait};
 use state::State;
 use std::ptr::{self, null_mut};
 
-/// How often, and for how long each time, one who finds the mutex taken looks again before it queues.
+/// How often, and for how long each time, one who finds the mutex taken looks again before it queues; as long as
+/// the holder runs: one that is parked will not unlock before somebody has run who may be waiting for us.
 const SPINS: u32 = 4;
 const TURNS_PER_SPIN: u32 = 30;
 
@@ -121,7 +121,7 @@ impl Mutex {
                 }
                 continue;
             }
-            if spins < SPINS && !seen.starving() && may_spin() {
+            if spins < SPINS && !seen.starving() && self.state.holder_runs() {
                 awake = awake || seen.wants_waking() && self.state.stay_awake(&mut seen);
                 spins += 1;
                 (0..TURNS_PER_SPIN).for_each(|_| relax());
@@ -170,6 +170,7 @@ impl Mutex {
             let waited_long = now() - queued_at >= starving_after();
             // SAFETY: claimed and woken: the node is nobody's but ours, and the waker's writes are seen.
             if unsafe { (*node).status } == HANDED_OVER {
+                self.state.received();
                 if !waited_long {
                     self.state.stop_starving();
                 }

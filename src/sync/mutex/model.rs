@@ -54,9 +54,7 @@ impl Shared {
 /// `preemptions`: how often at most a thread is interrupted although it could go on. Three threads that wait for
 /// each other by yielding are too much for loom with more than two.
 fn model(preemptions: usize, knobs: Knobs, run: impl Fn(Arc<Shared>) + Send + Sync + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(preemptions);
-    builder.check(move || {
+    knobs::builder(preemptions).check(move || {
         knobs::set(knobs);
         run(Arc::new(Shared { mutex: Mutex::new(), guarded: UnsafeCell::new(0), locked: AtomicU32::new(0) }));
     });
@@ -108,6 +106,18 @@ fn model_two_threads_and_starvation() {
 #[should_panic(expected = "Causality violation")]
 fn model_freeing_in_two_steps_is_found() {
     two_threads(Knobs { bug: Bug::FreeInTwoSteps, ..Knobs::DEFAULT }, 1);
+}
+
+#[test]
+#[should_panic(expected = "Causality violation")]
+fn model_unlocking_that_releases_nothing_is_found() {
+    two_threads(Knobs { bug: Bug::ReleaseNothing, ..Knobs::DEFAULT }, 1);
+}
+
+#[test]
+#[should_panic(expected = "Causality violation")]
+fn model_locking_that_acquires_nothing_is_found() {
+    two_threads(Knobs { bug: Bug::AcquireNothing, ..Knobs::DEFAULT }, 1);
 }
 
 /// It sleeps for ever.

@@ -36,6 +36,8 @@
 use crate::primitive::atomic::{AtomicU32, Ordering};
 #[cfg(loom)]
 use crate::sync::knobs::{self, Bug};
+use crate::sync::order::{acquire, release};
+use crate::sync::spin::Holder;
 
 const LOCKED: u32 = 1;
 const QUEUE_LOCKED: u32 = 2;
@@ -46,6 +48,7 @@ const STARVING: u32 = 16;
 #[repr(C, align(8))]
 pub(super) struct State {
     word: AtomicU32,
+    holder: Holder,
 }
 
 /// The word as it was when it was last looked at. A transition that fails because it has changed refreshes it.
@@ -79,7 +82,7 @@ impl Seen {
 impl State {
     #[cfg(test)]
     pub(super) fn new() -> Self {
-        State { word: AtomicU32::new(0) }
+        State { word: AtomicU32::new(0), holder: Holder::default() }
     }
 
     pub(super) fn look(&self) -> Seen {
@@ -88,13 +91,31 @@ impl State {
 
     #[inline]
     pub(super) fn take_free(&self) -> bool {
-        self.word.compare_exchange(0, LOCKED, Ordering::Acquire, Ordering::Relaxed).is_ok()
+        let taken = self.word.compare_exchange(0, LOCKED, acquire(), Ordering::Relaxed).is_ok();
+        if taken {
+            self.holder.note();
+        }
+        taken
     }
 
     /// `awake`: the caller is the one that `WOKEN` stands for.
     pub(super) fn take(&self, seen: &mut Seen, awake: bool) -> bool {
         debug_assert!(!seen.locked());
-        self.replace(seen, (seen.0 | LOCKED) & !woken_if(awake), Ordering::Acquire)
+        let taken = self.replace(seen, (seen.0 | LOCKED) & !woken_if(awake), acquire());
+        if taken {
+            self.holder.note();
+        }
+        taken
+    }
+
+    /// The mutex was handed to the caller.
+    pub(super) fn received(&self) {
+        self.holder.note();
+    }
+
+    /// Is it worth looking again soon? (The holder as it was a moment ago may be another's.)
+    pub(super) fn holder_runs(&self) -> bool {
+        self.holder.runs()
     }
 
     pub(super) fn stay_awake(&self, seen: &mut Seen) -> bool {
@@ -112,12 +133,12 @@ impl State {
             seen.0 = self.word.load(Ordering::Relaxed) & !QUEUE_LOCKED;
         }
         let new = (seen.0 | QUEUE_LOCKED | WAITERS | starving) & !woken_if(awake);
-        self.replace(seen, new, Ordering::Acquire)
+        self.replace(seen, new, acquire())
     }
 
     /// The queue may be seen by others from here on, and the caller's node with it.
     pub(super) fn leave_queue(&self) {
-        self.word.fetch_and(!QUEUE_LOCKED, Ordering::Release);
+        self.word.fetch_and(!QUEUE_LOCKED, release());
     }
 
     pub(super) fn give_up(&self, seen: &mut Seen) -> bool {
@@ -129,17 +150,17 @@ impl State {
     /// with `hand`.
     #[inline]
     pub(super) fn free_lone(&self) -> bool {
-        self.word.compare_exchange(LOCKED, 0, Ordering::Release, Ordering::Relaxed).is_ok()
+        self.word.compare_exchange(LOCKED, 0, release(), Ordering::Relaxed).is_ok()
     }
 
     pub(super) fn free_unattended(&self, seen: &mut Seen) -> bool {
         debug_assert!(seen.locked() && seen.nobody_to_wake());
-        self.replace(seen, seen.0 & !(LOCKED | STARVING), Ordering::Release)
+        self.replace(seen, seen.0 & !(LOCKED | STARVING), release())
     }
 
     pub(super) fn lock_queue(&self, seen: &mut Seen) -> bool {
         debug_assert!(!seen.queue_locked());
-        self.replace(seen, seen.0 | QUEUE_LOCKED, Ordering::Acquire)
+        self.replace(seen, seen.0 | QUEUE_LOCKED, acquire())
     }
 
     /// `empty`, here and below: the queue is, now.
@@ -163,6 +184,11 @@ impl State {
         self.word.fetch_and(!STARVING, Ordering::Relaxed);
     }
 
+    #[cfg(all(test, not(loom)))]
+    pub(super) fn holder_on_processor(&self) -> bool {
+        self.holder.on_processor()
+    }
+
     fn replace(&self, seen: &mut Seen, new: u32, success: Ordering) -> bool {
         match self.word.compare_exchange_weak(seen.0, new, success, Ordering::Relaxed) {
             Ok(_) => true,
@@ -178,7 +204,7 @@ impl State {
         let mut seen = self.look();
         loop {
             let new = new(seen.0);
-            if self.replace(&mut seen, new, Ordering::Release) {
+            if self.replace(&mut seen, new, release()) {
                 return;
             }
         }

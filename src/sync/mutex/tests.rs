@@ -1,6 +1,9 @@
 use super::*;
+use crate::sched;
+use crate::sync::Semaphore;
 use crate::sync::testing::{Random, dies, intact, poison, within_a_minute};
 use std::cell::UnsafeCell;
+use std::ffi::c_void;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -31,6 +34,12 @@ impl Counter {
 fn unlock(mutex: &Mutex) {
     // SAFETY: the tests' mutexes outlive the call.
     unsafe { mutex.unlock() };
+}
+
+fn until(condition: impl Fn() -> bool) {
+    while !condition() {
+        thread::yield_now();
+    }
 }
 
 fn is_pristine(mutex: &Mutex) -> bool {
@@ -169,6 +178,126 @@ fn a_starving_waiter_is_handed_the_mutex() {
                 break;
             }
         }
+    });
+}
+
+/// Starvation mode is left while others still wait, by the first that is handed the mutex before it has waited for
+/// 1 ms itself. On a busy machine it may take some turns until one is that quick.
+#[test]
+fn a_waiter_that_was_not_kept_waiting_ends_starvation_mode() {
+    /// Locks, says so, unlocks when it is told to.
+    fn take_turn(mutex: &Mutex, turn: &AtomicU32, mine: u32) {
+        mutex.lock();
+        turn.store(2 * mine, Ordering::Release);
+        while turn.load(Ordering::Acquire) != 2 * mine + 1 {
+            std::hint::spin_loop();
+        }
+        unlock(mutex);
+    }
+    fn queued(mutex: &Mutex) -> u32 {
+        let mut seen = mutex.state.look();
+        while seen.queue_locked() || !mutex.state.lock_queue(&mut seen) {
+            thread::yield_now();
+            seen = mutex.state.look();
+        }
+        let mut count = 0;
+        // SAFETY: we hold the queue's lock.
+        let empty = unsafe {
+            mutex.queue.with(|queue| {
+                let mut node = queue.head;
+                while !node.is_null() {
+                    count += 1;
+                    node = queue.after(node);
+                }
+                queue.is_empty()
+            })
+        };
+        mutex.state.unlock_queue(empty);
+        count
+    }
+    within_a_minute(|| {
+        let mutex = Mutex::new();
+        loop {
+            let turn = AtomicU32::new(0);
+            mutex.lock();
+            let left = thread::scope(|scope| {
+                let (mutex, turn) = (&mutex, &turn);
+                scope.spawn(|| take_turn(mutex, turn, 1));
+                until(|| queued(mutex) == 1);
+                thread::sleep(Duration::from_millis(2));
+                unlock(mutex);
+                let barged = mutex.try_lock();
+                if barged {
+                    until(|| mutex.state.look().starving());
+                } else {
+                    until(|| turn.load(Ordering::Acquire) == 2);
+                }
+                scope.spawn(|| take_turn(mutex, turn, 2));
+                scope.spawn(|| take_turn(mutex, turn, 2));
+                until(|| queued(mutex) == 2 + u32::from(barged));
+                if barged {
+                    unlock(mutex); // handed to the first
+                    until(|| turn.load(Ordering::Acquire) == 2);
+                    assert!(mutex.state.look().starving(), "who has waited long leaves the mode as it is");
+                }
+                turn.store(3, Ordering::Release);
+                // The others' turns come one after the other. Only during the first does somebody still wait.
+                until(|| turn.load(Ordering::Acquire) == 4);
+                let left = barged && queued(mutex) == 1 && !mutex.state.look().starving();
+                turn.store(5, Ordering::Release);
+                until(|| turn.load(Ordering::Acquire) == 4);
+                turn.store(5, Ordering::Release);
+                left
+            });
+            assert!(is_pristine(&mutex));
+            if left {
+                break;
+            }
+        }
+    });
+}
+
+struct Scene {
+    mutex: Mutex,
+    gate: Semaphore,
+    step: AtomicU32,
+}
+
+unsafe extern "C" fn hold_running_then_parked(scene: *mut c_void) {
+    // SAFETY: the test's scene stays until the last step.
+    let scene = unsafe { &*scene.cast::<Scene>() };
+    scene.mutex.lock();
+    scene.step.store(1, Ordering::Release);
+    while scene.step.load(Ordering::Acquire) == 1 {
+        std::hint::spin_loop();
+    }
+    scene.gate.acquire(1);
+    unlock(&scene.mutex);
+    scene.step.store(3, Ordering::Release);
+}
+
+/// Who wants the mutex spins only while the holder runs: a parked one will not unlock it soon, and of a thread it
+/// is not known.
+#[test]
+fn only_a_holder_that_runs_is_spun_for() {
+    within_a_minute(|| {
+        let scene = Scene { mutex: Mutex::new(), gate: Semaphore::new(0), step: AtomicU32::new(0) };
+        assert!(!scene.mutex.state.holder_on_processor());
+        scene.mutex.lock();
+        assert!(!scene.mutex.state.holder_on_processor(), "a thread is on no processor");
+        unlock(&scene.mutex);
+        let arg = (&raw const scene).cast_mut().cast();
+        assert!(sched::go(hold_running_then_parked, arg).is_ok());
+        until(|| scene.step.load(Ordering::Acquire) == 1);
+        for _ in 0..1000 {
+            assert!(scene.mutex.state.holder_on_processor(), "it runs");
+        }
+        scene.step.store(2, Ordering::Release);
+        // It parks; then its processor is idle or runs others.
+        until(|| !scene.mutex.state.holder_on_processor());
+        // SAFETY: the goroutine's last touch of the scene is step 3.
+        unsafe { scene.gate.release(1) };
+        until(|| scene.step.load(Ordering::Acquire) == 3);
     });
 }
 

@@ -44,9 +44,7 @@ impl Shared {
 /// `preemptions`: how often at most a thread is interrupted although it could go on. Three threads that wait for
 /// each other by yielding are too much for loom with more than two.
 fn model(preemptions: usize, bug: Bug, run: impl Fn(Arc<Shared>) + Send + Sync + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(preemptions);
-    builder.check(move || {
+    knobs::builder(preemptions).check(move || {
         knobs::set(Knobs { bug, ..Knobs::DEFAULT });
         run(Arc::new(Shared { once: Once::new(), written: UnsafeCell::new(0) }));
     });

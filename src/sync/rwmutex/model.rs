@@ -62,9 +62,7 @@ impl Shared {
 
 /// `preemptions`: how often at most a thread is interrupted although it could go on.
 fn model(preemptions: usize, bug: Bug, run: impl Fn(Arc<Shared>) + Send + Sync + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(preemptions);
-    builder.check(move || {
+    knobs::builder(preemptions).check(move || {
         knobs::set(Knobs { bug, ..Knobs::DEFAULT });
         let guarded = UnsafeCell::new(0);
         run(Arc::new(Shared { mutex: RwMutex::new(), guarded, held: AtomicU32::new(0) }));
@@ -106,6 +104,18 @@ fn model_reader_and_writer() {
 #[should_panic(expected = "Causality violation")]
 fn model_waking_before_the_last_touch_is_found() {
     two(Bug::WakeThenLeave, How::Read, How::Write);
+}
+
+#[test]
+#[should_panic(expected = "Causality violation")]
+fn model_unlocking_that_releases_nothing_is_found() {
+    two(Bug::ReleaseNothing, How::Read, How::Write);
+}
+
+#[test]
+#[should_panic(expected = "Causality violation")]
+fn model_locking_that_acquires_nothing_is_found() {
+    two(Bug::AcquireNothing, How::Read, How::Write);
 }
 
 /// It sleeps for ever.

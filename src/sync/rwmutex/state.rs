@@ -33,6 +33,7 @@ use super::How;
 use crate::primitive::atomic::{AtomicU64, Ordering};
 #[cfg(loom)]
 use crate::sync::knobs::{self, Bug};
+use crate::sync::order::{acquire, release};
 
 const LOCKED: u64 = 1;
 const WRITER: u64 = 2;
@@ -108,15 +109,13 @@ impl State {
 
     #[inline]
     pub(super) fn take_free(&self) -> bool {
-        self.word.compare_exchange(0, WRITER, Ordering::Acquire, Ordering::Relaxed).is_ok()
+        self.word.compare_exchange(0, WRITER, acquire(), Ordering::Relaxed).is_ok()
     }
 
     /// False also if the caller would have to wait, or if there are as many readers as can be counted.
     #[inline]
     pub(super) fn join(&self, seen: &mut Seen) -> bool {
-        seen.0 & LOW == 0
-            && seen.readers() != u32::MAX
-            && self.replace(seen, seen.0 + READER, Ordering::Acquire)
+        seen.0 & LOW == 0 && seen.readers() != u32::MAX && self.replace(seen, seen.0 + READER, acquire())
     }
 
     /// True: the caller holds the queue's lock, and was to wait when it got it. It pushes its node and then
@@ -128,12 +127,12 @@ impl State {
             seen.0 = self.word.load(Ordering::Relaxed) & !LOCKED;
         }
         let queued = if how == How::Read { QUEUED_READER } else { 0 };
-        self.replace(seen, (seen.0 | LOCKED | WAITERS) + queued, Ordering::Acquire)
+        self.replace(seen, (seen.0 | LOCKED | WAITERS) + queued, acquire())
     }
 
     /// The queue may be seen by others from here on, and the caller's node with it.
     pub(super) fn leave_queue(&self) {
-        self.word.fetch_and(!LOCKED, Ordering::Release);
+        self.word.fetch_and(!LOCKED, release());
     }
 
     /// If true, the mutex's memory may be gone. So with `free_lone` and `pass_on`. False also if the last
@@ -145,17 +144,17 @@ impl State {
             1 => seen.0 & LOW == 0,
             _ => !seen.queue_locked(),
         };
-        simple && self.replace(seen, seen.0 - READER, Ordering::Release)
+        simple && self.replace(seen, seen.0 - READER, release())
     }
 
     #[inline]
     pub(super) fn free_lone(&self) -> bool {
-        self.word.compare_exchange(WRITER, 0, Ordering::Release, Ordering::Relaxed).is_ok()
+        self.word.compare_exchange(WRITER, 0, release(), Ordering::Relaxed).is_ok()
     }
 
     pub(super) fn lock_queue(&self, seen: &mut Seen) -> bool {
         debug_assert!(!seen.queue_locked());
-        self.replace(seen, seen.0 | LOCKED, Ordering::Acquire)
+        self.replace(seen, seen.0 | LOCKED, acquire())
     }
 
     /// `empty`: the queue is, now.
@@ -163,7 +162,7 @@ impl State {
         debug_assert!(!empty || to.queued_readers == 0);
         let flags = if to.writer { WRITER } else { 0 } | if empty { 0 } else { WAITERS };
         let counts = u64::from(to.readers) * READER + u64::from(to.queued_readers) * QUEUED_READER;
-        self.word.store(counts | flags, Ordering::Release);
+        self.word.store(counts | flags, release());
     }
 
     #[inline]

@@ -41,9 +41,7 @@ impl Shared {
 }
 
 fn model(bug: Bug, permits: i64, run: impl Fn(Arc<Shared>) + Send + Sync + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(2);
-    builder.check(move || {
+    knobs::builder(2).check(move || {
         knobs::set(Knobs { bug, ..Knobs::DEFAULT });
         run(Arc::new(Shared { sem: Semaphore::new(permits), written: UnsafeCell::new(0) }));
     });
@@ -77,6 +75,18 @@ fn model_free_right_after_acquire() {
 #[should_panic(expected = "Causality violation")]
 fn model_waking_before_the_last_touch_is_found() {
     acquire_and_free(Bug::WakeThenLeave);
+}
+
+#[test]
+#[should_panic(expected = "Causality violation")]
+fn model_releasing_that_releases_nothing_is_found() {
+    acquire_and_free(Bug::ReleaseNothing);
+}
+
+#[test]
+#[should_panic(expected = "Causality violation")]
+fn model_acquiring_that_acquires_nothing_is_found() {
+    acquire_and_free(Bug::AcquireNothing);
 }
 
 /// It sleeps for ever.

@@ -26,6 +26,7 @@
 use crate::primitive::atomic::{AtomicU64, Ordering};
 #[cfg(loom)]
 use crate::sync::knobs::{self, Bug};
+use crate::sync::order::{acquire, release};
 
 const LOCKED: u64 = 1;
 const WAITERS: u64 = 2;
@@ -82,14 +83,14 @@ impl State {
     #[inline]
     pub(super) fn take(&self, seen: &mut Seen, n: i64) -> bool {
         debug_assert!(seen.open_to(n) && !seen.locked());
-        self.replace(seen, seen.0 - ((n as u64) << SHIFT), Ordering::Acquire)
+        self.replace(seen, seen.0 - ((n as u64) << SHIFT), acquire())
     }
 
     /// If true, the memory may be gone. The sum is at most `MOST`.
     #[inline]
     pub(super) fn give(&self, seen: &mut Seen, n: i64) -> bool {
         debug_assert!(!seen.has_waiters() && !seen.locked());
-        self.replace(seen, seen.0 + ((n as u64) << SHIFT), Ordering::Release)
+        self.replace(seen, seen.0 + ((n as u64) << SHIFT), release())
     }
 
     /// True: the caller holds the lock, and was to wait when it got it. It pushes its node and then calls
@@ -100,24 +101,24 @@ impl State {
         if knobs::is(Bug::QueueUnchecked) {
             seen.0 = self.word.load(Ordering::Relaxed) & !LOCKED;
         }
-        self.replace(seen, seen.0 | LOCKED | WAITERS, Ordering::Acquire)
+        self.replace(seen, seen.0 | LOCKED | WAITERS, acquire())
     }
 
     /// The queue may be seen by others from here on, and the caller's node with it.
     pub(super) fn leave_queue(&self) {
-        self.word.fetch_and(!LOCKED, Ordering::Release);
+        self.word.fetch_and(!LOCKED, release());
     }
 
     pub(super) fn lock(&self, seen: &mut Seen) -> bool {
         debug_assert!(!seen.locked());
-        self.replace(seen, seen.0 | LOCKED, Ordering::Acquire)
+        self.replace(seen, seen.0 | LOCKED, acquire())
     }
 
     /// `empty`: the queue is, now. After this the memory may be gone.
     pub(super) fn pass_on(&self, permits: i64, empty: bool) {
         debug_assert!((0..=MOST).contains(&permits));
         let waiters = if empty { 0 } else { WAITERS };
-        self.word.store((permits as u64) << SHIFT | waiters, Ordering::Release);
+        self.word.store((permits as u64) << SHIFT | waiters, release());
     }
 
     #[inline]

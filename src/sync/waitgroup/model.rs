@@ -47,9 +47,7 @@ impl Shared {
 
 /// A wait group that counts `dones`, and a thread for each.
 fn model(bug: Bug, dones: usize, run: impl Fn(&Arc<Shared>) + Send + Sync + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(2);
-    builder.check(move || {
+    knobs::builder(2).check(move || {
         knobs::set(Knobs { bug, ..Knobs::DEFAULT });
         let shared =
             Arc::new(Shared { group: WaitGroup::new(), written: [UnsafeCell::new(0), UnsafeCell::new(0)] });
