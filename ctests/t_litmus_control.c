@@ -1,4 +1,5 @@
 /* The litmus harness sees what it is there to see: without synchronisation the forbidden results come up. */
+/* ctest-timeout: 300 */
 #include "litmus.h"
 
 static void store_x_load_y(struct run *run) {

@@ -1,4 +1,5 @@
 /* Mutex and read-write mutex: what is done under a lock, or before an unlock, is seen by who locks it next. */
+/* ctest-timeout: 300 */
 #include "litmus.h"
 
 /* ---- mutex ---- */

@@ -1,4 +1,5 @@
 /* Once, wait group, semaphore, condition variable, and C's own atomics. */
+/* ctest-timeout: 300 */
 #include "litmus.h"
 
 /* ---- once ---- */
