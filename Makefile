@@ -2,7 +2,7 @@
 #
 # Everything built goes below $CARGO_TARGET_DIR (default: target), the C programs below its c/. CC, CXX and
 # CFLAGS are those of the C tests and examples. Needed: Rust, a C compiler, make, Python 3. Used where they are
-# installed: clang, g++, gdb, pkg-config.
+# installed: clang, g++, gdb, pkg-config. `make tools` installs what only the checks need.
 
 CARGO ?= cargo
 override CARGO_TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
@@ -21,7 +21,7 @@ INSTALL ?= install
 # What a program that links libgort.a must link besides.
 LIBS_PRIVATE ?= -lgcc_s -lutil -lrt -lpthread -lm -ldl
 
-.PHONY: build run test install bench stress model check ctests headers examples clean help
+.PHONY: build run test install bench stress model check reference tools ctests headers examples clean help
 
 build: ## Build the release library (the default)
 	$(CARGO) build --release --lib
@@ -50,8 +50,9 @@ headers: build ## Test gort.h in every C and C++ standard, the exported symbols,
 ctests: build ## Run the C tests (CTEST_ONLY=regex: only those; QUICK=1: one compiler, two processors)
 	ctests/run $(if $(QUICK),--quick)
 
-examples: build ## Build the examples and compare what they print
+examples: build ## Build the examples and the programs of the tutorial, and compare what they print
 	ctests/examples
+	ctests/tutorial
 
 install: $(if $(SKIP_BUILD),,build) ## Install to PREFIX below DESTDIR (SKIP_BUILD=1: what is built already)
 	$(INSTALL) -d "$(DESTDIR)$(INCLUDEDIR)" "$(DESTDIR)$(LIBDIR)" "$(DESTDIR)$(PKGCONFIGDIR)"
@@ -85,6 +86,19 @@ check: ## Check the format, lints, docs, and that the committed gort.h is the on
 	    git diff --exit-code -- include/gort.h || \
 	        { echo "include/gort.h was out of date; it is new now: commit it"; exit 1; }; \
 	else echo "no git: cannot tell whether include/gort.h is the committed one, skipped"; fi
+
+reference: export GORT_VERSION := $(VERSION)
+reference: export GORT_REFERENCE := $(CARGO_TARGET_DIR)/reference
+reference: ## Make HTML of gort.h with Doxygen, warnings as errors
+	@command -v doxygen >/dev/null || $(MAKE) --no-print-directory tools
+	@mkdir -p $(GORT_REFERENCE)
+	doxygen docs/Doxyfile
+	@echo "$(GORT_REFERENCE)/index.html"
+
+TOOLS := doxygen clang
+
+tools: ## Install what only the checks need (Debian packages, as root): Doxygen, and clang as a second compiler
+	apt-get -qq update && apt-get -qq install -y --no-install-recommends $(TOOLS)
 
 clean: ## Remove all that was built: the whole of CARGO_TARGET_DIR
 	$(CARGO) clean

@@ -80,6 +80,7 @@ fn header(root: &Path) -> String {
         if !body.is_empty() {
             heading(&mut h, &section.heading);
             h.push_str(&body);
+            end_section(&mut h);
         }
     }
     system_statuses(&mut h);
@@ -87,8 +88,13 @@ fn header(root: &Path) -> String {
     h
 }
 
+/// Begin a section: a rule for those who read the header, a group for Doxygen.
 fn heading(h: &mut String, text: &str) {
-    let _ = write!(h, "\n/*\n * ---- {text} {}\n */\n\n", "-".repeat(90_usize.saturating_sub(text.len())));
+    let _ = write!(h, "\n/* {} */\n/** @name {text}\n *  @{{ */\n\n", "-".repeat(106));
+}
+
+fn end_section(h: &mut String) {
+    h.push_str("\n/** @} */\n");
 }
 
 /// Version macros, the status codes that gort itself returns and `GORT_FOREVER`: what every section uses.
@@ -99,13 +105,14 @@ fn constants(h: &mut String) {
         ("MINOR", env!("CARGO_PKG_VERSION_MINOR")),
         ("PATCH", env!("CARGO_PKG_VERSION_PATCH")),
     ] {
-        let _ = writeln!(h, "#define GORT_VERSION_{name} {value}");
+        let _ = writeln!(h, "#define GORT_VERSION_{name} {value} /**< of this header */");
     }
     h.push_str(
         "/** major << 16 | minor << 8 | patch; gort_version() is that of the loaded library. */\n\
          #define GORT_VERSION_NUM \\\n    \
          ((GORT_VERSION_MAJOR << 16) | (GORT_VERSION_MINOR << 8) | GORT_VERSION_PATCH)\n",
     );
+    end_section(h);
 
     heading(h, "Status codes (the end of this file lists those that only come from the system)");
     macro_rules! defines {
@@ -116,19 +123,21 @@ fn constants(h: &mut String) {
         };
     }
     status_list::status_list!(defines);
+    end_section(h);
 
     heading(h, "Time");
     h.push_str("/** As a deadline: never. As a duration: for ever. */\n#define GORT_FOREVER INT64_MAX\n");
     // Not constants of Rust, which would become ints that overflow in 5 * GORT_SECOND.
-    h.push_str("/** Durations, in nanoseconds: 5 * GORT_SECOND. */\n");
-    for (name, value) in [
-        ("MICROSECOND", "1000"),
-        ("MILLISECOND", "1000000"),
-        ("SECOND", "1000000000"),
-        ("MINUTE", "60000000000"),
+    for (name, value, text) in [
+        ("MICROSECOND", "1000", "a duration, in nanoseconds: 5 * GORT_MICROSECOND"),
+        ("MILLISECOND", "1000000", "a duration, in nanoseconds"),
+        ("SECOND", "1000000000", "a duration, in nanoseconds"),
+        ("MINUTE", "60000000000", "a duration, in nanoseconds"),
     ] {
-        let _ = writeln!(h, "#define GORT_{name:<11} INT64_C({value})");
+        let value = format!("INT64_C({value})");
+        let _ = writeln!(h, "#define GORT_{name:<11} {value:<22} /**< {text} */");
     }
+    end_section(h);
 }
 
 /// The status codes that gort passes on.
@@ -145,6 +154,7 @@ fn system_statuses(h: &mut String) {
         };
     }
     status_list::status_list!(defines);
+    end_section(h);
 }
 
 fn define(h: &mut String, name: &str, value: &str, text: &str) {

@@ -1,41 +1,50 @@
-/*
- * gort.h - Go's concurrency for C: goroutines, channels and select on all cores.
+/**
+ * @file gort.h
+ * Go's concurrency for C: goroutines, channels and select on all cores.
  *
  * Link with -lgort (pkg-config --cflags --libs gort). This file is generated from the library's source; the
- * comments below are the reference manual. What holds everywhere:
+ * comments below are the reference manual (`make reference` makes HTML of them). What holds everywhere:
  *
- * Status.   Functions that can fail return an int: GORT_OK (0) or a positive count or index, or a negative
- *           code. Codes that have an errno equal -errno of the platform: GORT_EINVAL == -EINVAL. gort's own
- *           are GORT_ECLOSED, GORT_EPANIC and GORT_ENONAME. gort_strerror() says what a code means. errno
- *           itself is never the channel; it is saved when a goroutine parks and restored when it resumes.
+ * @par Status
+ * Functions that can fail return an int: GORT_OK (0) or a positive count or index, or a negative code. Codes
+ * that have an errno equal -errno of the platform: GORT_EINVAL == -EINVAL. gort's own are GORT_ECLOSED,
+ * GORT_EPANIC and GORT_ENONAME. gort_strerror() says what a code means. errno itself is never the channel; it
+ * is saved when a goroutine parks and restored when it resumes.
  *
- * Time.     int64_t nanoseconds. Durations are relative; deadlines are absolute, on the monotonic clock of
- *           gort_now(). A deadline in the past (0 included) means: do not wait. GORT_FOREVER: no deadline.
+ * @par Time
+ * int64_t nanoseconds. Durations are relative; deadlines are absolute, on the monotonic clock of gort_now(). A
+ * deadline in the past (0 included) means: do not wait. GORT_FOREVER: no deadline.
  *
- * Forms.    A blocking call X waits for ever; try_X never waits and returns GORT_EAGAIN; X_until takes a
- *           deadline last, tries first, then returns GORT_ETIMEDOUT (never GORT_EAGAIN).
+ * @par Forms
+ * A blocking call X waits for ever; try_X never waits and returns GORT_EAGAIN; X_until takes a deadline last,
+ * tries first, then returns GORT_ETIMEDOUT (never GORT_EAGAIN).
  *
- * Callers.  Every function may be called from a goroutine, which parks while its thread runs another, and
- *           from any other thread of the process, which blocks. The few exceptions say so. The runtime
- *           starts by itself on first use.
+ * @par Callers
+ * Every function may be called from a goroutine, which parks while its thread runs another, and from any other
+ * thread of the process, which blocks. The few exceptions say so. The runtime starts by itself on first use.
  *
- * Objects.  Value types (gort_mutex_t and its like) live in your memory, are ready when zeroed (= {0}), need
- *           no destroy, and must not be copied after first use. Handles are pointers, reference counted by
- *           their _retain and _release; _release(NULL) does nothing.
+ * @par Objects
+ * Value types (gort_mutex_t and its like) live in your memory, are ready when zeroed (= {0}), need no destroy,
+ * and must not be copied after first use. Handles are pointers, reference counted by their _retain and
+ * _release; _release(NULL) does nothing.
  *
- * Lifetime. A call whose effect another can observe touches the object no more: once a receiver has the
- *           value, a waiter has seen the wait group at zero, or a peer holds the mutex, the last reference
- *           may be released and a value type's memory reused, though the call that caused it has not yet
- *           returned.
+ * @par Lifetime
+ * A call whose effect another can observe touches the object no more: once a receiver has the value, a waiter
+ * has seen the wait group at zero, or a peer holds the mutex, the last reference may be released and a value
+ * type's memory reused, though the call that caused it has not yet returned.
  *
- * Misuse.   A required pointer that is NULL, an unknown flag, or a non-zero byte past a known options struct
- *           gives GORT_EINVAL and changes nothing; from a function that returns a pointer, NULL; from one
- *           that returns void, a fatal error that names it. No memory gives GORT_ENOMEM. What Go calls fatal
- *           (unlock of an unlocked mutex) prints "fatal error: ..." and ends the process with status 2.
+ * @par Misuse
+ * A required pointer that is NULL, an unknown flag, or a non-zero byte past a known options struct gives
+ * GORT_EINVAL and changes nothing; from a function that returns a pointer, NULL; from one that returns void, a
+ * fatal error that names it. No memory gives GORT_ENOMEM. What Go calls fatal (unlock of an unlocked mutex)
+ * prints "fatal error: ..." and ends the process with status 2; what Go panics about (a negative wait group)
+ * is a panic, which a deferred call may recover.
  *
- * Options.  Structs of options begin with their own size. Set all fields with their _INIT macro, then those
- *           you want; a field that is zero means the default.
+ * @par Options
+ * Structs of options begin with their own size. Set all fields with their _INIT macro, then those you want; a
+ * field that is zero means the default.
  *
+ * @par Exceptions
  * No C++ exception may leave a function that you give to gort, and none comes out of it.
  */
 
@@ -51,20 +60,22 @@
 extern "C" {
 #endif
 
-/*
- * ---- Version of this header --------------------------------------------------------------------
- */
+/* ---------------------------------------------------------------------------------------------------------- */
+/** @name Version of this header
+ *  @{ */
 
-#define GORT_VERSION_MAJOR 0
-#define GORT_VERSION_MINOR 1
-#define GORT_VERSION_PATCH 0
+#define GORT_VERSION_MAJOR 0 /**< of this header */
+#define GORT_VERSION_MINOR 1 /**< of this header */
+#define GORT_VERSION_PATCH 0 /**< of this header */
 /** major << 16 | minor << 8 | patch; gort_version() is that of the loaded library. */
 #define GORT_VERSION_NUM \
     ((GORT_VERSION_MAJOR << 16) | (GORT_VERSION_MINOR << 8) | GORT_VERSION_PATCH)
 
-/*
- * ---- Status codes (the end of this file lists those that only come from the system) ------------
- */
+/** @} */
+
+/* ---------------------------------------------------------------------------------------------------------- */
+/** @name Status codes (the end of this file lists those that only come from the system)
+ *  @{ */
 
 #define GORT_OK              0                  /**< success */
 #define GORT_ECLOSED         (-4001)            /**< channel is closed */
@@ -78,21 +89,24 @@ extern "C" {
 #define GORT_EPERM           (-EPERM)           /**< operation not permitted */
 #define GORT_ETIMEDOUT       (-ETIMEDOUT)       /**< timed out */
 
-/*
- * ---- Time --------------------------------------------------------------------------------------
- */
+/** @} */
+
+/* ---------------------------------------------------------------------------------------------------------- */
+/** @name Time
+ *  @{ */
 
 /** As a deadline: never. As a duration: for ever. */
 #define GORT_FOREVER INT64_MAX
-/** Durations, in nanoseconds: 5 * GORT_SECOND. */
-#define GORT_MICROSECOND INT64_C(1000)
-#define GORT_MILLISECOND INT64_C(1000000)
-#define GORT_SECOND      INT64_C(1000000000)
-#define GORT_MINUTE      INT64_C(60000000000)
+#define GORT_MICROSECOND INT64_C(1000)          /**< a duration, in nanoseconds: 5 * GORT_MICROSECOND */
+#define GORT_MILLISECOND INT64_C(1000000)       /**< a duration, in nanoseconds */
+#define GORT_SECOND      INT64_C(1000000000)    /**< a duration, in nanoseconds */
+#define GORT_MINUTE      INT64_C(60000000000)   /**< a duration, in nanoseconds */
 
-/*
- * ---- Version, errors ---------------------------------------------------------------------------
- */
+/** @} */
+
+/* ---------------------------------------------------------------------------------------------------------- */
+/** @name Version, errors
+ *  @{ */
 
 /**
  * The version of the loaded library, in the form of `GORT_VERSION_NUM`: major << 16 | minor << 8 | patch.
@@ -125,9 +139,11 @@ const char *gort_err_name(int code);
  */
 const char *gort_strerror(int code);
 
-/*
- * ---- Runtime -----------------------------------------------------------------------------------
- */
+/** @} */
+
+/* ---------------------------------------------------------------------------------------------------------- */
+/** @name Runtime
+ *  @{ */
 
 /**
  * `gort_options_t.flags`: never more than `max_procs` goroutines run at once, even if one keeps its worker for
@@ -224,9 +240,11 @@ size_t gort_num_goroutines(void);
  */
 int64_t gort_now(void);
 
-/*
- * ---- Goroutines --------------------------------------------------------------------------------
- */
+/** @} */
+
+/* ---------------------------------------------------------------------------------------------------------- */
+/** @name Goroutines
+ *  @{ */
 
 /**
  * `gort_spawn_options_t.flags`: the goroutine never changes its OS thread once it has started. It shares that
@@ -342,9 +360,11 @@ void gort_lock_thread(void);
  */
 void gort_unlock_thread(void);
 
-/*
- * ---- Channels ----------------------------------------------------------------------------------
- */
+/** @} */
+
+/* ---------------------------------------------------------------------------------------------------------- */
+/** @name Channels
+ *  @{ */
 
 /**
  * A channel of elements of one size. A handle: reference counted by `gort_chan_retain` and
@@ -479,9 +499,11 @@ size_t gort_chan_cap(const gort_chan_t *ch);
  */
 size_t gort_chan_elem_size(const gort_chan_t *ch);
 
-/*
- * ---- Select ------------------------------------------------------------------------------------
- */
+/** @} */
+
+/* ---------------------------------------------------------------------------------------------------------- */
+/** @name Select
+ *  @{ */
 
 /**
  * As `op` of a case: send the element at `elem`.
@@ -556,9 +578,11 @@ int gort_select_until(gort_case_t *cases,
                       size_t n,
                       int64_t deadline);
 
-/*
- * ---- Mutexes, wait groups ----------------------------------------------------------------------
- */
+/** @} */
+
+/* ---------------------------------------------------------------------------------------------------------- */
+/** @name Mutexes, wait groups
+ *  @{ */
 
 /**
  * A mutex, as Go's `sync.Mutex`. Ready when zeroed (`= {0}`), needs no destroy, must not be copied after first
@@ -569,6 +593,9 @@ int gort_select_until(gort_case_t *cases,
  * the memory as soon as its own unlock has returned, though another's unlock has not yet. Since 0.1.
  */
 typedef struct gort_mutex_t {
+    /**
+     * not for users
+     */
     uint64_t _opaque[2];
 } gort_mutex_t;
 
@@ -581,6 +608,9 @@ typedef struct gort_mutex_t {
  * though the call that made the counter zero has not yet returned. Since 0.1.
  */
 typedef struct gort_waitgroup_t {
+    /**
+     * not for users
+     */
     uint64_t _opaque[2];
 } gort_waitgroup_t;
 
@@ -667,9 +697,11 @@ int gort_waitgroup_go(gort_waitgroup_t *wg,
                       gort_fn_t fn_,
                       void *arg);
 
-/*
- * ---- Read-write mutexes ------------------------------------------------------------------------
- */
+/** @} */
+
+/* ---------------------------------------------------------------------------------------------------------- */
+/** @name Read-write mutexes
+ *  @{ */
 
 /**
  * A mutex that many may hold at once for reading, or one for writing, as Go's `sync.RWMutex`. Ready when zeroed
@@ -681,6 +713,9 @@ int gort_waitgroup_go(gort_waitgroup_t *wg,
  * or runlock, which made room for it, has not yet. Since 0.1.
  */
 typedef struct gort_rwmutex_t {
+    /**
+     * not for users
+     */
     uint64_t _opaque[2];
 } gort_rwmutex_t;
 
@@ -754,9 +789,11 @@ int gort_rwmutex_rlock_until(gort_rwmutex_t *rw,
  */
 void gort_rwmutex_runlock(gort_rwmutex_t *rw);
 
-/*
- * ---- Condition variables -----------------------------------------------------------------------
- */
+/** @} */
+
+/* ---------------------------------------------------------------------------------------------------------- */
+/** @name Condition variables
+ *  @{ */
 
 /**
  * Lets those who hold a mutex wait until something that it guards has changed, as Go's `sync.Cond`. Ready when
@@ -769,6 +806,9 @@ void gort_rwmutex_runlock(gort_rwmutex_t *rw);
  * yet. Since 0.1.
  */
 typedef struct gort_cond_t {
+    /**
+     * not for users
+     */
     uint64_t _opaque[2];
 } gort_cond_t;
 
@@ -813,15 +853,20 @@ void gort_cond_signal(gort_cond_t *c);
  */
 void gort_cond_broadcast(gort_cond_t *c);
 
-/*
- * ---- Once --------------------------------------------------------------------------------------
- */
+/** @} */
+
+/* ---------------------------------------------------------------------------------------------------------- */
+/** @name Once
+ *  @{ */
 
 /**
  * Runs a function once, whoever comes first, as Go's `sync.Once`. Ready when zeroed (`= {0}`), needs no
  * destroy, must not be copied after first use. Since 0.1.
  */
 typedef struct gort_once_t {
+    /**
+     * not for users
+     */
     uint64_t _opaque[2];
 } gort_once_t;
 
@@ -838,9 +883,11 @@ void gort_once_do(gort_once_t *o,
                   gort_fn_t fn_,
                   void *arg);
 
-/*
- * ---- Semaphores --------------------------------------------------------------------------------
- */
+/** @} */
+
+/* ---------------------------------------------------------------------------------------------------------- */
+/** @name Semaphores
+ *  @{ */
 
 /**
  * A number of permits, which are taken and given any number at a time, as Go's `semaphore.Weighted`. Zeroed
@@ -852,6 +899,9 @@ void gort_once_do(gort_once_t *o,
  * has not yet returned. Since 0.1.
  */
 typedef struct gort_sem_t {
+    /**
+     * not for users
+     */
     uint64_t _opaque[2];
 } gort_sem_t;
 
@@ -905,9 +955,11 @@ int gort_sem_acquire_until(gort_sem_t *s,
 void gort_sem_release(gort_sem_t *s,
                       int64_t n);
 
-/*
- * ---- Timers, tickers ---------------------------------------------------------------------------
- */
+/** @} */
+
+/* ---------------------------------------------------------------------------------------------------------- */
+/** @name Timers, tickers
+ *  @{ */
 
 /**
  * A timer or a ticker, as Go's `time.Timer` and `time.Ticker`. A handle with one reference, which
@@ -993,9 +1045,11 @@ bool gort_timer_reset(gort_timer_t *t,
  */
 void gort_timer_release(gort_timer_t *t);
 
-/*
- * ---- Status codes from the system --------------------------------------------------------------
- */
+/** @} */
+
+/* ---------------------------------------------------------------------------------------------------------- */
+/** @name Status codes from the system
+ *  @{ */
 
 #define GORT_ENOENT          (-ENOENT)          /**< no such file or directory */
 #define GORT_ESRCH           (-ESRCH)           /**< no such process */
@@ -1124,6 +1178,8 @@ void gort_timer_release(gort_timer_t *t);
 #define GORT_ERFKILL         (-ERFKILL)         /**< operation not possible due to RF-kill */
 #define GORT_EHWPOISON       (-EHWPOISON)       /**< memory page has hardware error */
 #endif
+
+/** @} */
 
 #ifdef __cplusplus
 } /* extern "C" */

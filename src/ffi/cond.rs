@@ -17,6 +17,7 @@ use std::ffi::c_int;
 /// yet. Since 0.1.
 #[repr(C)]
 pub struct gort_cond_t {
+    /// not for users
     _opaque: [u64; 2],
 }
 

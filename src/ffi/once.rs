@@ -11,6 +11,7 @@ use std::ffi::c_void;
 /// destroy, must not be copied after first use. Since 0.1.
 #[repr(C)]
 pub struct gort_once_t {
+    /// not for users
     _opaque: [u64; 2],
 }
 

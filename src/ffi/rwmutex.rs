@@ -16,6 +16,7 @@ use std::ffi::c_int;
 /// or runlock, which made room for it, has not yet. Since 0.1.
 #[repr(C)]
 pub struct gort_rwmutex_t {
+    /// not for users
     _opaque: [u64; 2],
 }
 

@@ -19,6 +19,7 @@ use std::ffi::{c_int, c_void};
 /// the memory as soon as its own unlock has returned, though another's unlock has not yet. Since 0.1.
 #[repr(C)]
 pub struct gort_mutex_t {
+    /// not for users
     _opaque: [u64; 2],
 }
 
@@ -30,6 +31,7 @@ pub struct gort_mutex_t {
 /// though the call that made the counter zero has not yet returned. Since 0.1.
 #[repr(C)]
 pub struct gort_waitgroup_t {
+    /// not for users
     _opaque: [u64; 2],
 }
 
