@@ -42,6 +42,19 @@ def compilers(quick=False):
     return found
 
 
+def cxx_compilers(quick=False):
+    """The same of C++: $CXX, and clang++ where there is one; none if there is no C++ compiler."""
+    found = []
+    for name, command in [(Path(CXX[0]).name, CXX), ("clang++", ["clang++"])]:
+        if name in [known for known, _ in found] or quick and found:
+            continue
+        if shutil.which(command[0]):
+            found.append((name, command))
+        else:
+            say(f"{command[0]}: not installed, skipped")
+    return found
+
+
 def directives(source):
     """What a test says about itself in comments: `ctest-timeout: 300`, `ctest-cflags: -O0`,
     `ctest-env: NAME=value ...` (one more run, with these variables)."""
@@ -52,10 +65,14 @@ def directives(source):
 
 
 def compile_c(compiler, source, program, extra=()):
-    """Build one C program against gort.h and libgort.so; None, or what the compiler said."""
+    """Build one C or C++ program against gort.h and libgort.so; None, or what the compiler said."""
     program.parent.mkdir(parents=True, exist_ok=True)
-    command = [*compiler, "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-O2", "-g", *CFLAGS, *extra]
-    command += ["-I", str(ROOT / "include"), "-I", str(ROOT / "bindings/c"), "-o", str(program), str(source), *LINK]
+    cxx = source.suffix == ".cpp"
+    standard = "-std=gnu++17" if cxx else "-std=gnu11"
+    command = [*compiler, standard, "-Wall", "-Wextra", "-Werror", "-O2", "-g", *CFLAGS, *extra]
+    for folder in ["include", "bindings/c", *(["bindings/cpp"] if cxx else [])]:
+        command += ["-I", str(ROOT / folder)]
+    command += ["-o", str(program), str(source), *LINK]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     return None if done.returncode == 0 else shlex.join(command) + "\n" + done.stdout
 

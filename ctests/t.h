@@ -19,7 +19,6 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +27,21 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#ifdef __cplusplus
+#include <atomic>
+using std::atomic_fetch_add;
+using std::atomic_fetch_sub;
+using std::atomic_int;
+using std::atomic_load;
+using std::atomic_long;
+using std::atomic_store;
+using std::atomic_uint;
+#define T_ATOMIC(type) std::atomic<type>
+#else
+#include <stdatomic.h>
+#define T_ATOMIC(type) _Atomic(type)
+#endif
 
 #define T_MS INT64_C(1000000)
 #define T_LEN(array) (sizeof(array) / sizeof((array)[0]))
@@ -39,7 +53,7 @@ static struct {
     const char *program;
     char *const *only;           /* names of the tests to run; NULL-terminated, empty: all */
     const char *child;           /* set in a re-executed child: the part to play */
-    _Atomic(const char *) test;  /* the rule under test now */
+    T_ATOMIC(const char *) test; /* the rule under test now */
     atomic_uint tests_run;
 } t_state;
 
@@ -222,7 +236,7 @@ static inline void *t_call_thread(void *arg) {
 
 /* gort_waitgroup_go, but on a plain OS thread. */
 static inline void t_go_thread(gort_waitgroup_t *done, gort_fn_t fn, void *arg) {
-    struct t_call *call = malloc(sizeof *call);
+    struct t_call *call = (struct t_call *)malloc(sizeof *call);
     CHECK(call != NULL);
     *call = (struct t_call){fn, arg, done};
     gort_waitgroup_add(done, 1);

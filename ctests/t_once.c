@@ -1,5 +1,5 @@
 /* Once: one function runs, the others wait for its end; however it ends. */
-#include "t.h"
+#include "t_trail.h"
 
 _Static_assert(sizeof(gort_once_t) == 16, "a once is 16 bytes");
 _Static_assert(_Alignof(gort_once_t) == 8, "aligned to 8");
@@ -284,6 +284,64 @@ static void null_is_a_fatal_error(void) {
     CHILD_DIES(fn_null, "fatal error: gort_once_do: ");
 }
 
+static void recover_quietly(void *arg) {
+    (void)arg;
+    CHECK(strcmp(gort_recover(), "in the function") == 0);
+}
+
+static void park_then_panic(void *arg) {
+    struct shared *s = arg;
+    park_then_write(s);
+    gort_panic("in the function");
+}
+
+static void call_panicking(void *arg) {
+    struct shared *s = arg;
+    gort_once_do(&s->once, park_then_panic, s);
+    CHECK_EQ(s->value, 42);
+    atomic_fetch_add(&s->returned, 1);
+}
+
+static void try_panicking(void *arg) {
+    T_DEFER(recover_quietly, NULL);
+    call_panicking(arg);
+}
+
+struct trying {
+    struct shared *shared;
+    atomic_int panicked;
+    gort_waitgroup_t done;
+};
+
+static void return_and_recover(void *arg) {
+    struct trying *t = arg;
+    if (gort_recover())
+        atomic_fetch_add(&t->panicked, 1);
+}
+
+static void call_with_others(void *arg) {
+    struct trying *t = arg;
+    T_DEFER(return_and_recover, t);
+    call_panicking(t->shared);
+}
+
+static void a_panic_goes_on_to_the_first_caller_and_counts_as_done(void) {
+    struct shared s = {0};
+    CHECK_EQ(gort_try(try_panicking, &s), GORT_EPANIC);
+    call_panicking(&s);
+    CHECK_EQ(atomic_load(&s.returned), 1);
+    for (int round = 0; round < t_n(200, 20); round++) {
+        struct shared shared = {0};
+        struct trying t = {&shared, 0, {{0}}};
+        for (int i = 0; i < 8; i++)
+            t_go(&t.done, call_with_others, &t);
+        gort_waitgroup_wait(&t.done);
+        CHECK_EQ(atomic_load(&t.panicked), 1);
+        CHECK_EQ(atomic_load(&shared.returned), 7);
+        CHECK_EQ(atomic_load(&shared.runs), 1);
+    }
+}
+
 int main(int argc, char **argv) {
     T_BEGIN(argc, argv);
     T_CHILD(once_null);
@@ -294,6 +352,7 @@ int main(int argc, char **argv) {
     RUN_BOTH(a_thousand_callers_wait_for_the_end_of_the_first);
     RUN_BOTH(functions_may_call_other_onces);
     RUN_BOTH(a_function_that_exits_has_ended);
+    RUN_BOTH(a_panic_goes_on_to_the_first_caller_and_counts_as_done);
     RUN_BOTH(an_exit_ends_every_function_it_leaves);
     RUN_BOTH(an_exit_after_it_does_not_touch_it);
     RUN_BOTH(the_memory_is_the_waiters_own_when_all_have_returned);

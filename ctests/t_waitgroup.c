@@ -1,5 +1,5 @@
 /* Wait groups: they wait for all, wake all who wait, are ready again at once, and are let go in time. */
-#include "t.h"
+#include "t_trail.h"
 
 _Static_assert(sizeof(gort_waitgroup_t) == 16, "a wait group is 16 bytes");
 _Static_assert(_Alignof(gort_waitgroup_t) == 8, "aligned to 8");
@@ -303,6 +303,36 @@ static void a_negative_counter_is_a_panic(void) {
     CHILD_DIES(negative_in_a_goroutine, "panic: sync: negative WaitGroup counter");
 }
 
+static void recover_it(void *count) {
+    CHECK(strcmp(gort_recover(), "in the goroutine") == 0);
+    gort_yield();
+    atomic_fetch_add((atomic_int *)count, 1);
+}
+
+static void panic_in_the_goroutine(void *count) {
+    T_DEFER(recover_it, count);
+    gort_panic("in the goroutine");
+}
+
+static void exit_in_the_goroutine(void *count) {
+    gort_yield();
+    atomic_fetch_add((atomic_int *)count, 1);
+    gort_exit();
+}
+
+static void try_to_exit(void *count) { gort_try(exit_in_the_goroutine, count); }
+
+static void go_counts_down_after_the_deferred_calls_however_it_ends(void) {
+    gort_fn_t ways[] = {panic_in_the_goroutine, exit_in_the_goroutine, try_to_exit};
+    gort_waitgroup_t group = {0};
+    atomic_int count = 0;
+    int n = (int)t_n(3000, 300);
+    for (int i = 0; i < n; i++)
+        CHECK_EQ(gort_waitgroup_go(&group, ways[i % 3], &count), GORT_OK);
+    gort_waitgroup_wait(&group);
+    CHECK_EQ(atomic_load(&count), n);
+}
+
 int main(int argc, char **argv) {
     T_BEGIN(argc, argv);
     T_CHILD(negative_on_a_thread);
@@ -316,6 +346,7 @@ int main(int argc, char **argv) {
     RUN_BOTH(wait_until_is_never_early_and_tries_first);
     RUN_BOTH(a_timeout_that_races_with_done_is_one_or_the_other);
     RUN_BOTH(go_may_be_called_from_inside_the_group);
+    RUN_BOTH(go_counts_down_after_the_deferred_calls_however_it_ends);
     RUN(a_negative_counter_is_a_panic);
     return t_end();
 }

@@ -330,7 +330,9 @@ void gort_yield(void);
 void gort_sleep(int64_t ns);
 
 /**
- * End the calling goroutine: Go's `runtime.Goexit`. Does not return.
+ * End the calling goroutine: Go's `runtime.Goexit`. Does not return. All its deferred calls are run, and it passes
+ * through every gort_try(); the C cleanups and C++ destructors of its frames are run too. gort_recover() returns
+ * NULL in deferred calls that are run for it, and a panic that is replaced by it is over.
  *
  * From the main goroutine: the others go on (see gort_main). Outside a goroutine: a fatal error. Since 0.1.
  */
@@ -1044,6 +1046,56 @@ bool gort_timer_reset(gort_timer_t *t,
  * Does not block. `t` must not be used any more. Since 0.1.
  */
 void gort_timer_release(gort_timer_t *t);
+
+/** @} */
+
+/* ---------------------------------------------------------------------------------------------------------- */
+/** @name Panic, defer, recover
+ *  @{ */
+
+/**
+ * Calls `fn(arg)` as Go calls a function: the calls that it defers with gort_defer() are run when it ends, the last
+ * one first, however it ends. A panic in it that one of them recovers ends here; any other goes on, when they have
+ * been run, and so does gort_exit().
+ *
+ * Does not block by itself. `arg` stays yours. From a plain thread too. GORT_OK: `fn` has returned; GORT_EPANIC: a
+ * panic was recovered; GORT_EINVAL: `fn` is NULL. Since 0.1.
+ */
+int gort_try(gort_fn_t fn_,
+             void *arg);
+
+/**
+ * Has `fn(arg)` called when the innermost gort_try(), or else the goroutine, ends in any way: Go's `defer`, for a
+ * function that gort_try() or the go statement has called, or for another deferred call. Deferred calls run in
+ * reverse order, each as if called by gort_try(): it may block, defer calls of its own, panic, or exit.
+ *
+ * Does not block. `arg` stays yours and must be valid until then; a pointer to a variable of the function that was
+ * given to gort_try() is **not**, since its frame is gone by then. GORT_OK; GORT_EINVAL: `fn` is NULL; GORT_EPERM:
+ * neither in a goroutine nor in gort_try(); GORT_ENOMEM. Since 0.1.
+ */
+int gort_defer(gort_fn_t fn_,
+               void *arg);
+
+/**
+ * Panics with `message`: Go's `panic`. Does not return. The frames up to the innermost gort_try(), or of the
+ * goroutine, are unwound, and their C cleanups (`__attribute__((cleanup))`, compiled with `-fexceptions`) and C++
+ * destructors are run; then the deferred calls, one of which may recover. If none does, it goes on to the next
+ * gort_try(), and at last ends the process: `panic: <message>` and a backtrace on stderr, status 2.
+ *
+ * Does not block. `message` stays yours and is copied; NULL is an empty one. From a plain thread too. A C++
+ * `catch (...)` that does not end with `throw;` and a function that is `noexcept` end the process. Since 0.1.
+ */
+void gort_panic(const char *message);
+
+/**
+ * In a deferred call, or a function that it calls: stops the panic that the call is run for, and returns its
+ * message. The deferred calls that are left are run as if nothing had happened; then gort_try() returns
+ * GORT_EPANIC, or the goroutine ends. NULL: there is no panic to stop: the function had returned or called
+ * gort_exit(), the panic was stopped already, or the caller is within a gort_try() in the deferred call.
+ *
+ * Does not block. The message is the library's, and valid until the deferred call returns. Since 0.1.
+ */
+const char *gort_recover(void);
 
 /** @} */
 

@@ -29,19 +29,18 @@ pub(crate) fn fatal(what: fmt::Arguments<'_>) -> ! {
     end(format_args!("fatal error: {what}\n"))
 }
 
-/// Print `panic: <what>` and a blank line, and end the process with status 2: what Go panics about.
-#[cold]
-pub(crate) fn panic(what: fmt::Arguments<'_>) -> ! {
-    end(format_args!("panic: {what}\n\n"))
-}
-
 /// Print `text` as it is and end the process with status 2.
 #[cold]
 pub(crate) fn end(text: fmt::Arguments<'_>) -> ! {
     let mut message = Message { bytes: [0; 1024], len: 0 };
     // Writing into a `Message` cannot fail.
     let _ = message.write_fmt(text);
-    let mut rest = &message.bytes[..message.len];
+    write(&message.bytes[..message.len]);
+    end_process()
+}
+
+/// Write to stderr, as far as anybody listens there.
+pub(crate) fn write(mut rest: &[u8]) {
     while !rest.is_empty() {
         // SAFETY: `rest` is a live buffer of that length; write(2) is async-signal-safe.
         let n = unsafe { libc::write(2, rest.as_ptr().cast(), rest.len()) };
@@ -51,6 +50,10 @@ pub(crate) fn end(text: fmt::Arguments<'_>) -> ! {
             _ => break,
         }
     }
+}
+
+/// End the process with status 2. Exit handlers do not run.
+pub(crate) fn end_process() -> ! {
     // SAFETY: _exit has no preconditions.
     unsafe { libc::_exit(STATUS) }
 }

@@ -5,12 +5,15 @@
 //! | module | what lives there |
 //! |---|---|
 //! | [`ffi`] | the C ABI, one file per section of `gort.h`: check arguments, call the core, return a status |
+//! | [`panic`] | panic, defer, recover, try, exit; the scheduler asks it what a goroutine's end leaves to do |
+//! | [`inspect`] | backtraces as text |
 //! | [`chan`] | channels and select |
 //! | [`sync`] | mutexes, condition variable, once, semaphore, wait group |
 //! | [`time`] | timers and tickers |
 //! | [`sched`] | goroutines, processors, workers, run queues, parking, waking, timers |
 //! | [`coroutine`] | stacks and switching between them; knows no scheduler |
 //! | [`cpu`] | how many CPUs there are for us |
+//! | [`loaded`] | finding symbols in what is loaded |
 //! | [`fatal`] | errors that end the process |
 //! | [`primitive`] | atomics, spin lock, futex: `std` in earnest, loom in the models |
 
@@ -27,6 +30,11 @@ pub(crate) mod cpu;
 pub(crate) mod fatal;
 #[cfg(not(loom))]
 pub mod ffi;
+#[cfg(not(loom))]
+pub(crate) mod inspect;
+#[cfg(not(loom))]
+pub(crate) mod loaded;
+pub(crate) mod panic;
 pub(crate) mod primitive;
 pub(crate) mod sched;
 pub(crate) mod sync;

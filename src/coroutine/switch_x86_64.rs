@@ -35,6 +35,7 @@
 //! clear at every switch, as the ABI has it at every call.
 
 use super::stack::Stack;
+use crate::panic::edge_personality;
 use std::arch::{asm, naked_asm};
 use std::mem::offset_of;
 
@@ -157,6 +158,17 @@ impl Coroutine {
         }
     }
 
+    /// Abandon all frames on a coroutine's stack, and call `entry(arg)` there, as the first resume did: right
+    /// below `top`.
+    ///
+    /// # Safety
+    /// As for `prepare`, of whose coroutine the caller is on the stack, at any depth; nothing on it is needed any
+    /// more.
+    pub(crate) unsafe fn start_over(top: *mut u8, entry: unsafe extern "C" fn(*mut ()) -> !, arg: *mut ()) -> ! {
+        // SAFETY: the caller's promise.
+        unsafe { start_over(top, entry, arg) }
+    }
+
     /// Where the stack of a suspended coroutine ends, for dumps: all its frames are above.
     #[cfg(test)]
     pub(crate) fn saved_sp(&self) -> *mut u8 {
@@ -169,6 +181,8 @@ impl Coroutine {
 unsafe extern "C" fn start() -> ! {
     naked_asm!(
         ".cfi_startproc",
+        // It is told of C++ exceptions that no frame of the coroutine catches. 0x1b: relative, 4 bytes, signed.
+        ".cfi_personality 0x1b, {personality}",
         // There is no caller: backtraces end here.
         ".cfi_undefined rip",
         "pop rax",
@@ -180,5 +194,27 @@ unsafe extern "C" fn start() -> ! {
         "call rax",
         "ud2",
         ".cfi_endproc",
+        personality = sym edge_personality,
+    )
+}
+
+/// `start` once more, for a coroutine whose frames were abandoned.
+#[unsafe(naked)]
+unsafe extern "C" fn start_over(
+    top: *mut u8,
+    entry: unsafe extern "C" fn(*mut ()) -> !,
+    arg: *mut (),
+) -> ! {
+    naked_asm!(
+        ".cfi_startproc",
+        ".cfi_personality 0x1b, {personality}",
+        ".cfi_undefined rip",
+        "lea rsp, [rdi - 16]",
+        "mov rdi, rdx",
+        "xor ebp, ebp",
+        "call rsi",
+        "ud2",
+        ".cfi_endproc",
+        personality = sym edge_personality,
     )
 }

@@ -175,7 +175,9 @@ pub extern "C" fn gort_sleep(ns: i64) {
     sched::sleep(ns);
 }
 
-/// End the calling goroutine: Go's `runtime.Goexit`. Does not return.
+/// End the calling goroutine: Go's `runtime.Goexit`. Does not return. All its deferred calls are run, and it passes
+/// through every gort_try(); the C cleanups and C++ destructors of its frames are run too. gort_recover() returns
+/// NULL in deferred calls that are run for it, and a panic that is replaced by it is over.
 ///
 /// From the main goroutine: the others go on (see gort_main). Outside a goroutine: a fatal error. Since 0.1.
 #[unsafe(no_mangle)]
@@ -183,7 +185,7 @@ pub extern "C" fn gort_exit() -> ! {
     if sched::current_goroutine().is_null() {
         fatal(format_args!("gort_exit: called outside a goroutine"));
     }
-    sched::exit()
+    crate::panic::exit()
 }
 
 /// Is the caller a goroutine?

@@ -48,3 +48,6 @@ pub mod sem;
 
 /// Timers, tickers
 pub mod time;
+
+/// Panic, defer, recover
+pub mod panic;

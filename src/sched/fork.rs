@@ -49,6 +49,11 @@ unsafe extern "C" fn parent() {
 unsafe extern "C" fn child() {
     // SAFETY: `prepare` has run on the thread that this one is the copy of, and there is no other.
     unsafe { coroutine::after_fork_child() };
+    let g = super::current_goroutine();
+    if !g.is_null() {
+        // SAFETY: the calling goroutine's own record, which nobody uses any more.
+        unsafe { crate::panic::adopt(super::Goroutine::scopes(g)) };
+    }
     if !current::worker().is_null()
         && let Some(rt) = runtime::started()
     {

@@ -14,10 +14,10 @@
 //! The state is for those who look (dumps); what may be done to a goroutine is decided by who holds its
 //! pointer: a run queue, one worker, or the one who claimed its `Wait`.
 
-use super::cleanup::Cleanup;
 use super::reason::WaitReason;
 use super::worker::Worker;
 use crate::coroutine::{Class, Coroutine, Stack};
+use crate::panic::Scopes;
 use crate::primitive::atomic::{AtomicU8, Ordering};
 use std::ffi::{CStr, CString, c_void};
 use std::ptr::NonNull;
@@ -43,6 +43,8 @@ pub(crate) struct Extra {
 pub(crate) const PINNED: u8 = 1;
 /// The main goroutine of `gort_main`.
 pub(crate) const MAIN: u8 = 2;
+/// It ended by `gort_exit`.
+pub(crate) const BY_EXIT: u8 = 4;
 
 /// A goroutine that has not run yet.
 #[repr(C, align(64))]
@@ -77,8 +79,7 @@ pub(crate) struct Goroutine {
     pub(super) body: Body,
     pub(super) arg: *mut c_void,
     pub(super) at_end: Option<AtEnd>,
-    /// Calls in the middle of a function of the user's; see [`Cleanup`]. Null: none.
-    pub(super) cleanups: *mut Cleanup,
+    pub(super) scopes: Scopes,
     pub(super) id: u64,
     pub(super) extra: Option<Box<Extra>>,
     pub(super) stack: Stack,
@@ -88,6 +89,8 @@ pub(crate) struct Goroutine {
     state: AtomicU8,
     reason: AtomicU8,
 }
+
+const _: () = assert!(size_of::<Goroutine>() == 128);
 
 impl Goroutine {
     /// Turn `fresh` into a goroutine on `stack`.
@@ -111,7 +114,7 @@ impl Goroutine {
                 body: fresh.body,
                 arg: fresh.arg,
                 at_end: fresh.at_end,
-                cleanups: std::ptr::null_mut(),
+                scopes: Scopes::new(),
                 id: fresh.id,
                 extra: fresh.extra,
                 stack,
@@ -123,6 +126,14 @@ impl Goroutine {
             Coroutine::prepare(&raw mut (*this).coroutine, &stack, this.cast(), entry, this.cast());
         }
         this
+    }
+
+    /// # Safety
+    /// `this` is live.
+    #[inline]
+    pub(crate) unsafe fn scopes(this: *mut Goroutine) -> *mut Scopes {
+        // SAFETY: the caller's promise.
+        unsafe { &raw mut (*this).scopes }
     }
 
     #[inline]

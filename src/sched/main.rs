@@ -3,7 +3,7 @@
 //! The one thing to know: the calling thread only waits; the main goroutine runs on the workers like any other,
 //! on a stack of 8 MiB. Its end does not wait for other goroutines.
 
-use super::goroutine::{AtEnd, Body, MAIN};
+use super::goroutine::{AtEnd, BY_EXIT, Body, MAIN};
 use super::runtime::Runtime;
 use super::{Spawn, current_goroutine, fork, rt, spawn};
 use crate::coroutine::Class;
@@ -27,9 +27,8 @@ pub(super) fn forget() {
 struct Main {
     body: unsafe extern "C" fn(*mut c_void) -> i32,
     arg: *mut c_void,
+    /// 0 if the function did not return, but a deferred call recovered its panic.
     result: i32,
-    /// The function returned (and did not call `gort_exit`).
-    returned: bool,
     /// Futex: `DONE` when `result` is there, `EXITED` when there will be none.
     done: AtomicU32,
 }
@@ -45,7 +44,7 @@ pub(crate) fn main(body: unsafe extern "C" fn(*mut c_void) -> i32, arg: *mut c_v
     if RUNNING.swap(true, Ordering::AcqRel) {
         fatal(format_args!("gort_main: another main goroutine is running"));
     }
-    let mut main = Main { body, arg, result: 0, returned: false, done: AtomicU32::new(0) };
+    let mut main = Main { body, arg, result: 0, done: AtomicU32::new(0) };
     let shared = (&raw mut main).cast::<c_void>();
     let spawned = spawn(Spawn {
         body: run as Body,
@@ -87,7 +86,6 @@ unsafe extern "C" fn run(shared: *mut c_void) {
             fork::end_child(result);
         }
         (*main).result = result;
-        (*main).returned = true;
     }
 }
 
@@ -97,7 +95,7 @@ unsafe fn ended(shared: *mut c_void) {
     let main = shared.cast::<Main>();
     // SAFETY: as in `run`; after the store the thread may return, so only the address is used.
     unsafe {
-        if (*main).returned {
+        if (*current_goroutine()).flags & BY_EXIT == 0 {
             let done = &raw const (*main).done;
             (*done).store(DONE, Ordering::Release);
             futex_wake(done, 1);

@@ -18,7 +18,7 @@
 //! | `wait.rs`, `timer/` | waiting: claims, queues, deadlines |
 //! | `runtime.rs`, `main.rs`, `fork.rs` | starting it all; `gort_main`; starting afresh in a forked child |
 //! | `arm.rs` | who must be told of a timer |
-//! | `cleanup.rs` | what is still to be done for a call whose callback ends the goroutine |
+//! | `exceptions.rs` | C++ exceptions in flight go with their goroutine |
 //! | `current.rs` | the worker of the calling thread |
 //! | `overflow.rs` | the report of a stack overflow |
 //! | `model/` | loom models of the protocols, and of broken variants of them |
@@ -26,9 +26,9 @@
 #[cfg(not(loom))]
 mod arm;
 #[cfg(not(loom))]
-mod cleanup;
-#[cfg(not(loom))]
 mod current;
+#[cfg(not(loom))]
+mod exceptions;
 #[cfg(not(loom))]
 mod fork;
 #[cfg(not(loom))]
@@ -78,21 +78,20 @@ pub(crate) use reason::WaitReason;
 #[cfg(not(loom))]
 pub(crate) use {
     arm::{Added, add_timer},
-    cleanup::Cleanup,
-    goroutine::{AtEnd, Extra, Goroutine, PINNED},
+    goroutine::{AtEnd, Body, Extra, Goroutine, PINNED},
     main::main,
     pin::{lock_thread, unlock_thread},
     runtime::{Options, rt, start},
     spawn::{NoMemory, Spawn, go, spawn},
-    switch::{current_goroutine, exit, park, ready, sleep, yield_now},
+    switch::{current_goroutine, current_goroutine_id, park, ready, sleep, start_over, yield_now},
 };
 
 #[cfg(not(loom))]
-use run::entry;
+use switch::entry;
 
 #[cfg(all(test, loom))]
 pub(crate) use threads_only::use_heap;
 #[cfg(loom)]
 pub(crate) use threads_only::{
-    Added, Cleanup, Goroutine, NoMemory, add_timer, current_goroutine, go, park, ready,
+    Added, Goroutine, NoMemory, add_timer, current_goroutine, go, park, ready,
 };

@@ -162,20 +162,10 @@ fn end(rt: &'static Runtime, w: &'static Worker, proc: &'static Proc, g: *mut Go
     }
 }
 
-/// The first frame of every goroutine.
-///
-/// # Safety
-/// Called once by the first switch to the goroutine `g`, on its stack.
-pub(super) unsafe extern "C" fn entry(g: *mut ()) -> ! {
-    let g = g.cast::<Goroutine>();
-    // SAFETY: the record stays in place while the goroutine runs; `body` and `arg` are its spawner's.
-    unsafe { ((*g).body)((*g).arg) };
-    super::exit()
-}
-
 /// The loop of a worker. Returns when the worker's thread is not to be used any more.
 pub(super) fn work(rt: &'static Runtime, w: &'static Worker) {
     current::set_worker(std::ptr::from_ref(w).cast_mut());
+    w.exceptions.look();
     if w.locked.get().is_null() && !w.take_mail() {
         idle::arrive(rt, w);
     }

@@ -1,17 +1,19 @@
 //! Leaving and coming back: park, ready, yield, sleep, exit, as a goroutine sees them.
 //!
 //! The one thing to know: after any of these the goroutine may be on another thread. `errno` is carried over;
+//! C++ exceptions in flight are too (`exceptions.rs`);
 //! whatever else belongs to a thread must be asked for anew (see `current.rs`).
 
-use super::goroutine::{Goroutine, State, Task};
+use super::goroutine::{BY_EXIT, Goroutine, State, Task};
 use super::idle;
 use super::reason::WaitReason;
 use super::runtime::rt;
 use super::timer::TimerNode;
 use super::wait::{Order, Wait};
 use super::worker::Left;
-use super::{cleanup, current};
+use super::{current, exceptions};
 use crate::coroutine::Coroutine;
+use crate::panic;
 use crate::primitive::atomic::{Ordering, fence};
 use crate::primitive::{errno, now, set_errno};
 use std::ptr::{NonNull, null_mut};
@@ -48,10 +50,42 @@ pub(crate) unsafe fn park(
     unsafe { leave(Left::Parked { timer, release, arg }, State::Waiting, reason) };
 }
 
+/// Its number; `None` where [`current_goroutine`] is null.
+pub(crate) fn current_goroutine_id() -> Option<u64> {
+    // SAFETY: null, or the calling goroutine's own record.
+    unsafe { current_goroutine().as_ref() }.map(|g| g.id)
+}
+
 /// # Safety
 /// The caller is a goroutine, and somebody will make it ready.
 #[inline]
 unsafe fn leave(left: Left, state: State, reason: WaitReason) {
+    // SAFETY: the calling thread's own worker; the rest is the caller's promise.
+    unsafe {
+        if (*current::worker()).exceptions.any() {
+            return leave_with_exceptions(left, state, reason);
+        }
+        switch_away(left, state, reason);
+    }
+}
+
+/// # Safety
+/// As for `leave`.
+#[cold]
+#[inline(never)]
+unsafe fn leave_with_exceptions(left: Left, state: State, reason: WaitReason) {
+    // SAFETY: as for `leave`.
+    unsafe {
+        let taken = (*current::worker()).exceptions.take();
+        switch_away(left, state, reason);
+        exceptions::put_back(taken);
+    }
+}
+
+/// # Safety
+/// As for `leave`.
+#[inline]
+unsafe fn switch_away(left: Left, state: State, reason: WaitReason) {
     let errno = errno();
     // SAFETY: the calling thread's own worker and goroutine. Nothing of either is used after the switch.
     unsafe {
@@ -122,18 +156,68 @@ pub(crate) fn sleep(ns: i64) {
     unsafe { wait.block(|_| {}, null_mut()) };
 }
 
-/// End the calling goroutine. The caller is one, or was until it forked and is the child now.
-pub(crate) fn exit() -> ! {
+/// The first frame of every goroutine.
+///
+/// # Safety
+/// Called once by the first switch to the goroutine `g`, on its stack.
+pub(super) unsafe extern "C" fn entry(g: *mut ()) -> ! {
+    let g = g.cast::<Goroutine>();
+    // SAFETY: the record stays in place while the goroutine runs; `body` and `arg` are its spawner's. This frame
+    // holds nothing that must be dropped.
+    unsafe {
+        #[cfg(all(target_arch = "x86_64", not(feature = "corosensei-switch")))]
+        ((*g).body)((*g).arg);
+        #[cfg(not(all(target_arch = "x86_64", not(feature = "corosensei-switch"))))]
+        panic::call_root((*g).body, (*g).arg);
+    }
+    end()
+}
+
+/// The goroutine was unwound to the end of its stack: go on there as if its function had returned.
+///
+/// # Safety
+/// The caller is a goroutine; its frames hold nothing that must be dropped.
+#[cold]
+pub(crate) unsafe fn start_over() -> ! {
+    unsafe extern "C" fn unwound(_: *mut ()) -> ! {
+        end()
+    }
+    #[cfg(all(target_arch = "x86_64", not(feature = "corosensei-switch")))]
+    // SAFETY: the caller's promise. The stack begins right below the record.
+    unsafe {
+        let g = current_goroutine().cast::<()>();
+        Coroutine::start_over(g.cast(), unwound, g)
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(feature = "corosensei-switch"))))]
+    // SAFETY: the frames that are left to be abandoned are deeper.
+    unsafe {
+        unwound(null_mut())
+    }
+}
+
+/// The function of the calling goroutine has ended. The caller is one, or was until it forked and is the child
+/// now.
+fn end() -> ! {
     let g = current_goroutine();
     if g.is_null() {
+        // SAFETY: the scopes that this thread has taken over from the goroutine, whose root this is.
+        unsafe { panic::end_forked() };
         super::fork::end_child(0);
     }
     // SAFETY: the calling thread's own worker and goroutine; the worker frees the stack once it is left.
     unsafe {
-        cleanup::run_all(g);
+        let scopes = Goroutine::scopes(g);
+        if !(*scopes).are_empty() && panic::end_root(scopes) == panic::End::Exited {
+            (*g).flags |= BY_EXIT;
+        }
+        // The deferred calls may have forked.
+        if current_goroutine().is_null() {
+            super::fork::end_child(0);
+        }
         if let Some(at_end) = (*g).at_end {
             (at_end.call)(at_end.arg);
         }
+        exceptions::forget();
         let w = current::worker();
         (*w).left.set(Left::Ended);
         Coroutine::finish(&raw mut (*g).coroutine)

@@ -145,20 +145,3 @@ pub(crate) unsafe fn ready(g: *mut Goroutine, _: Order) {
         wakes.notify();
     }
 }
-
-/// Nothing in a model ends a goroutine in the middle of a call.
-pub(crate) struct Cleanup;
-
-impl Cleanup {
-    pub(crate) fn new(_: unsafe fn(*mut ()), _: *mut ()) -> Self {
-        Cleanup
-    }
-
-    /// # Safety
-    /// None: it does nothing.
-    pub(crate) unsafe fn push(_: *mut Cleanup) {}
-
-    /// # Safety
-    /// As above.
-    pub(crate) unsafe fn pop(_: *mut Cleanup) {}
-}

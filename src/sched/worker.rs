@@ -14,6 +14,7 @@
 //! Mail: whoever hands a processor to a worker has first taken the worker out of the idle list (or found it
 //! locked), so there is one sender at a time; see [`Mailbox`].
 
+use super::exceptions::Exceptions;
 use super::goroutine::{Goroutine, Task};
 use super::idle::Look;
 use super::mail::Mailbox;
@@ -57,6 +58,7 @@ pub(super) struct Worker {
     pub(super) locked: Cell<*mut Goroutine>,
     /// Living goroutines that may run here only.
     pub(super) pinned: Cell<u32>,
+    pub(super) exceptions: Exceptions,
     /// Its thread is to end.
     pub(super) ended: Cell<bool>,
     pub(super) rng: Cell<u32>,
@@ -87,6 +89,7 @@ impl Worker {
             searching: Cell::new(false),
             locked: Cell::new(null_mut()),
             pinned: Cell::new(0),
+            exceptions: Exceptions::new(),
             ended: Cell::new(false),
             rng: Cell::new(seed.wrapping_mul(0x9e37_79b9) | 1),
             look: UnsafeCell::new(Look::new()),
@@ -128,6 +131,7 @@ impl Worker {
         self.proc.set(Some(parcel.proc));
         self.searching.set(parcel.searching);
         self.first.set(parcel.task);
+        self.exceptions.look();
         true
     }
 

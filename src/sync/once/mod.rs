@@ -1,8 +1,8 @@
 //! `gort_once_t`: Go's once, on the word of `state.rs` (whose tables say who does what) and a queue.
 //!
 //! The one thing to know: **done means that the function has ended, not that it has begun.** So a second caller
-//! waits for the first, and whoever returns sees what the function did. Ended counts however it ended: if it
-//! calls `gort_exit`, a [`Cleanup`] of the goroutine does what is left to do.
+//! waits for the first, and whoever returns sees what the function did. Ended counts however it ended: so what
+//! is left to do is done behind a landing ([`call_and_then`]); a panic or a `gort_exit` then goes on to the caller.
 //!
 //! The first caller's last touch is the step to `DONE`. It claims those who wait before, and wakes them after.
 
@@ -17,7 +17,8 @@ use super::knobs::{self, Bug};
 use super::queue::WaitQueue;
 use crate::primitive::Backoff;
 use crate::sched::wait::{Node, Wait, WakeList};
-use crate::sched::{Cleanup, WaitReason};
+use crate::panic::call_and_then;
+use crate::sched::WaitReason;
 use state::State;
 use std::ptr::{self, null_mut};
 
@@ -69,16 +70,9 @@ impl Once {
             unsafe { finish(this) };
             return function();
         }
-        let mut cleanup = Cleanup::new(finish, this);
-        let cleanup = &raw mut cleanup;
-        // SAFETY: the record stays in this frame until it is popped, by the goroutine that pushed it. `finish` is
-        // called once: by us, or, if the function does not return, by the goroutine's end.
-        unsafe {
-            Cleanup::push(cleanup);
-            function();
-            Cleanup::pop(cleanup);
-            finish(this);
-        }
+        // SAFETY: `finish` is called once, when the function has ended. Nothing here must be dropped, nor in
+        // `gort_once_do`.
+        unsafe { call_and_then(function, finish, this) };
     }
 
     /// Wait until the function has ended.

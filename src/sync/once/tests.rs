@@ -1,4 +1,5 @@
 use super::*;
+use crate::panic;
 use crate::sched::{self, Spawn};
 use crate::sync::testing::{Random, intact, poison, within_a_minute};
 use std::ffi::c_void;
@@ -93,7 +94,7 @@ fn a_function_that_ends_its_goroutine_has_ended() {
             // SAFETY: what the test below leaks.
             let [outer, inner] = unsafe { &*onces.cast::<[Once; 2]>() };
             run(outer, || {
-                run(inner, || sched::exit());
+                run(inner, || panic::exit());
                 unreachable!();
             });
             unreachable!();

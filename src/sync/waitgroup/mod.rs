@@ -16,7 +16,7 @@ mod tests;
 #[cfg(loom)]
 use super::knobs::{self, Bug};
 use super::queue::WaitQueue;
-use crate::fatal;
+use crate::panic::panic;
 use crate::primitive::{Backoff, FOREVER, now};
 use crate::sched::WaitReason;
 use crate::sched::wait::{Node, TIMED_OUT, Wait, WakeList};
@@ -220,9 +220,9 @@ unsafe fn release(group: *mut ()) {
 #[cold]
 fn out_of_range(counter: i64) -> ! {
     if counter < 0 {
-        fatal::panic(format_args!("sync: negative WaitGroup counter"));
+        panic(format_args!("sync: negative WaitGroup counter"));
     }
-    fatal::panic(format_args!("sync: WaitGroup counter overflow"));
+    panic(format_args!("sync: WaitGroup counter overflow"));
 }
 
 #[cfg(not(loom))]
