@@ -1050,6 +1050,264 @@ void gort_timer_release(gort_timer_t *t);
 /** @} */
 
 /* ---------------------------------------------------------------------------------------------------------- */
+/** @name Contexts
+ *  @{ */
+
+/**
+ * A deadline, a way to be told to stop, and values, handed down from call to call and from goroutine to
+ * goroutine: Go's `context.Context`. A handle: reference counted by gort_ctx_retain() and gort_ctx_release().
+ *
+ * Contexts form a tree. When one is cancelled or its deadline passes, it is *done*, and so are all below it. A
+ * child holds its parent, so the parent's handle may be released first. Releasing cancels nothing: as in Go, whoever
+ * makes a context that can be cancelled cancels it when its work is over, and then releases it.
+ */
+typedef struct gort_ctx_t gort_ctx_t;
+
+/**
+ * The root of all contexts: never done, no deadline, no values. Go's `context.Background`.
+ *
+ * Does not block. There is one; retaining and releasing it does nothing. Never NULL. Since 0.1.
+ */
+gort_ctx_t *gort_ctx_background(void);
+
+/**
+ * Make a child of `parent` that gort_ctx_cancel() cancels: Go's `context.WithCancelCause`. It is done when it is
+ * cancelled or `parent` is done, at once if `parent` is done already. NULL if `parent` is NULL or there is no
+ * memory.
+ *
+ * Does not block. The caller owns the one reference. Since 0.1.
+ */
+gort_ctx_t *gort_ctx_with_cancel(gort_ctx_t *parent);
+
+/**
+ * Make a child of `parent` as gort_ctx_with_cancel() does, which is also done `ns` nanoseconds from now: Go's
+ * `context.WithTimeout`. If `parent` has an earlier deadline, that holds. `ns <= 0`: it is done at once;
+ * `GORT_FOREVER`: it has no deadline of its own. NULL if `parent` is NULL or there is no memory.
+ *
+ * Does not block. The caller owns the one reference. Since 0.1.
+ */
+gort_ctx_t *gort_ctx_with_timeout(gort_ctx_t *parent,
+                                         int64_t ns);
+
+/**
+ * Make a child of `parent` as gort_ctx_with_cancel() does, which is also done at `deadline` on the clock of
+ * gort_now(): Go's `context.WithDeadline`. If `parent` has an earlier deadline, that holds. A deadline in the
+ * past: it is done at once; `GORT_FOREVER`: it has none of its own. NULL if `parent` is NULL or there is no
+ * memory.
+ *
+ * Does not block. The caller owns the one reference. Since 0.1.
+ */
+gort_ctx_t *gort_ctx_with_deadline(gort_ctx_t *parent,
+                                          int64_t deadline);
+
+/**
+ * Make a child of `parent` that has `value` for `key`: Go's `context.WithValue`. Keys are compared by their
+ * addresses; that of a static variable of your own is nobody else's. It is done when `parent` is. NULL if `parent`
+ * or `key` is NULL or there is no memory.
+ *
+ * Does not block. The caller owns the one reference; `key` and `value` stay the caller's, and are never read or
+ * freed. Since 0.1.
+ */
+gort_ctx_t *gort_ctx_with_value(gort_ctx_t *parent,
+                                       const void *key,
+                                       void *value);
+
+/**
+ * Make a child of `parent` that has its values, but neither its deadline nor its end: Go's
+ * `context.WithoutCancel`. For what must be finished though the rest is given up. NULL if `parent` is NULL or
+ * there is no memory.
+ *
+ * Does not block. The caller owns the one reference. Since 0.1.
+ */
+gort_ctx_t *gort_ctx_without_cancel(gort_ctx_t *parent);
+
+/**
+ * Cancel `ctx` and all below it: they are done, with `GORT_ECANCELED` as err and cause. It is not waited for that
+ * anybody stops. Does nothing if `ctx` is done already, or has no cancel of its own (one of gort_ctx_background(),
+ * gort_ctx_with_value() or gort_ctx_without_cancel()).
+ *
+ * Does not block. When it returns, all below are done, whoever cancelled them. `ctx` stays yours; another who
+ * sees that it is done may release it before this call has returned. NULL is a fatal error. Since 0.1.
+ */
+void gort_ctx_cancel(gort_ctx_t *ctx);
+
+/**
+ * Cancel `ctx` as gort_ctx_cancel() does, and say why: gort_ctx_cause() of `ctx` and all below it that were not done
+ * gives `cause`, a status or any other number. 0 stands for `GORT_ECANCELED`. The first cancel decides.
+ *
+ * Does not block. As for gort_ctx_cancel(). Since 0.1.
+ */
+void gort_ctx_cancel_cause(gort_ctx_t *ctx,
+                           int cause);
+
+/**
+ * The channel that is closed when `ctx` is done, for receiving and selecting on. NULL if it can never be done, or
+ * is NULL: a case with it is never ready. Nothing is ever sent on it; do not send on it or close it.
+ *
+ * Does not block. The channel is borrowed: it stays as long as somebody holds `ctx`, or longer if it is retained;
+ * then it is still closed when `ctx` would have been done by its deadline or a parent. Since 0.1.
+ */
+gort_chan_t *gort_ctx_done(gort_ctx_t *ctx);
+
+/**
+ * Is `ctx` done, and in which way? Whoever has seen its done channel closed gets an error here, and the other
+ * way round.
+ *
+ * Does not block. GORT_OK: it is not done; GORT_ECANCELED: it was cancelled; GORT_ETIMEDOUT: its deadline has
+ * passed; GORT_EINVAL: `ctx` is NULL. Since 0.1.
+ */
+int gort_ctx_err(gort_ctx_t *ctx);
+
+/**
+ * Why is `ctx` done? What gort_ctx_cancel_cause() was given, for it or for the context above through which it came to
+ * be done; else what gort_ctx_err() says.
+ *
+ * Does not block. GORT_OK: it is not done; GORT_EINVAL: `ctx` is NULL; else the cause. Since 0.1.
+ */
+int gort_ctx_cause(gort_ctx_t *ctx);
+
+/**
+ * When will `ctx` be done at the latest, on the clock of gort_now()? What the calls that end in `_until` take.
+ *
+ * Does not block. `GORT_FOREVER` if it has no deadline; `GORT_EINVAL` if `ctx` is NULL. Since 0.1.
+ */
+int64_t gort_ctx_deadline(gort_ctx_t *ctx);
+
+/**
+ * The value that `ctx`, or the nearest above it, was given for `key`. NULL if there is none, or `ctx` is NULL.
+ *
+ * Does not block. The value belongs to whoever gave it. Since 0.1.
+ */
+void *gort_ctx_value(gort_ctx_t *ctx,
+                     const void *key);
+
+/**
+ * Start a goroutine that runs `fn(arg)` once `ctx` is done, at once if it is: Go's `context.AfterFunc`. If `ctx` can
+ * never be done, `fn` never runs. If `id` is not NULL, `*id` is set to a number for gort_ctx_after_func_stop(),
+ * which no other call in this process gets, and which is never 0.
+ *
+ * Does not block. `arg` stays the caller's. Until `fn` is started or stopped, the context stays, whether it is
+ * released or not: cancel it, or stop `fn`, before the last release.
+ * GORT_OK; GORT_EINVAL: `ctx` or `fn` is NULL; GORT_ENOMEM: `fn` will not run. Since 0.1.
+ */
+int gort_ctx_after_func(gort_ctx_t *ctx,
+                        gort_fn_t fn_,
+                        void *arg,
+                        uint64_t *id);
+
+/**
+ * Do not run the function that gort_ctx_after_func() gave `id` for, with this context or one with the same end.
+ * One that was started is not waited for.
+ *
+ * Does not block. True: it will not run. False: it was started or stopped before, or `id` is not from there, or
+ * `ctx` is NULL. (For a context that can never be done, where nothing ever runs: always true.) Since 0.1.
+ */
+bool gort_ctx_after_func_stop(gort_ctx_t *ctx,
+                              uint64_t id);
+
+/**
+ * Take another reference to `ctx`. Returns `ctx`; NULL gives NULL.
+ *
+ * Does not block. Each reference is given up with gort_ctx_release(). Since 0.1.
+ */
+gort_ctx_t *gort_ctx_retain(gort_ctx_t *ctx);
+
+/**
+ * Give up a reference. NULL does nothing. Cancels nothing: when the last one is gone, the context goes, unless it
+ * has children, somebody has retained its done channel, or a function waits for its end (gort_ctx_after_func):
+ * these still see it end by its deadline or with its parent.
+ *
+ * Does not block. `ctx` must not be used any more on account of this reference. Since 0.1.
+ */
+void gort_ctx_release(gort_ctx_t *ctx);
+
+/** @} */
+
+/* ---------------------------------------------------------------------------------------------------------- */
+/** @name Groups
+ *  @{ */
+
+/**
+ * Goroutines that work on one task, of which the first failure counts: Go's `errgroup.Group`. A handle with one
+ * reference, which gort_group_release() gives up.
+ */
+typedef struct gort_group_t gort_group_t;
+
+/**
+ * What a goroutine of a group runs. It returns GORT_OK, or why it failed: any other number. `ctx` is the group's
+ * context, borrowed. No C++ exception may leave it.
+ */
+typedef int (*gort_group_fn_t)(gort_ctx_t *ctx, void *arg);
+
+/**
+ * Make a group, and for it a context that is a child of `parent` (NULL: of the background): Go's
+ * `errgroup.WithContext`. It has no limit. NULL if there is no memory.
+ *
+ * Does not block. The caller owns the handle. Since 0.1.
+ */
+gort_group_t *gort_group_new(gort_ctx_t *parent);
+
+/**
+ * Let at most `n` goroutines of the group run at a time. 0 admits none; `SIZE_MAX` is no limit, as at the start. Those
+ * who wait in gort_group_go() are let in as far as the new limit goes.
+ *
+ * Does not block. NULL is a fatal error. While goroutines of the group have not ended it is a panic ("errgroup:
+ * modify limit while 3 goroutines in the group are still active"). Since 0.1.
+ */
+void gort_group_set_limit(gort_group_t *g,
+                          size_t n);
+
+/**
+ * Start a goroutine of the group that runs `fn(ctx, arg)`, where `ctx` is the group's context. The first of them
+ * that returns another number than 0 cancels that context, with the number as its cause, and the number is what
+ * gort_group_wait() returns. One that ends by gort_exit() has not failed.
+ *
+ * Blocks while as many run as the limit allows; first come, first served. `arg` stays the caller's.
+ * GORT_OK; GORT_EINVAL: `g` or `fn` is NULL; GORT_ENOMEM: nothing was started. Since 0.1.
+ */
+int gort_group_go(gort_group_t *g,
+                  gort_group_fn_t fn_,
+                  void *arg);
+
+/**
+ * Start a goroutine as gort_group_go() does, unless that would have to wait.
+ *
+ * Does not block. `arg` stays the caller's.
+ * GORT_OK; GORT_EAGAIN: as many run as the limit allows, or others wait; GORT_EINVAL: `g` or `fn` is NULL;
+ * GORT_ENOMEM. Nothing was started but with GORT_OK. Since 0.1.
+ */
+int gort_group_try_go(gort_group_t *g,
+                      gort_group_fn_t fn_,
+                      void *arg);
+
+/**
+ * The group's context: done when a goroutine of the group has failed, when a wait for it has returned, or when its
+ * parent is done. NULL if `g` is NULL.
+ *
+ * Does not block. It is borrowed: it stays as long as the group, or longer if it is retained. Since 0.1.
+ */
+gort_ctx_t *gort_group_ctx(gort_group_t *g);
+
+/**
+ * Wait until all goroutines of the group have ended, and then cancel its context. Several may wait, and a wait may
+ * come after another; a context that is done stays so.
+ *
+ * Blocks. Returns the first number other than 0 that one of them returned, else GORT_OK; GORT_EINVAL if `g` is
+ * NULL. Since 0.1.
+ */
+int gort_group_wait(gort_group_t *g);
+
+/**
+ * Give up the handle. NULL does nothing. Cancels nothing: goroutines of the group go on, and the group goes with the
+ * last of them.
+ *
+ * Does not block. `g` must not be used any more. Since 0.1.
+ */
+void gort_group_release(gort_group_t *g);
+
+/** @} */
+
+/* ---------------------------------------------------------------------------------------------------------- */
 /** @name Panic, defer, recover
  *  @{ */
 

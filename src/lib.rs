@@ -7,6 +7,7 @@
 //! | [`ffi`] | the C ABI, one file per section of `gort.h`: check arguments, call the core, return a status |
 //! | [`panic`] | panic, defer, recover, try, exit; the scheduler asks it what a goroutine's end leaves to do |
 //! | [`inspect`] | backtraces as text |
+//! | [`ctx`] | contexts and groups |
 //! | [`chan`] | channels and select |
 //! | [`sync`] | mutexes, condition variable, once, semaphore, wait group |
 //! | [`time`] | timers and tickers |
@@ -27,6 +28,7 @@ pub(crate) mod chan;
 pub(crate) mod coroutine;
 #[cfg(not(loom))]
 pub(crate) mod cpu;
+pub(crate) mod ctx;
 pub(crate) mod fatal;
 #[cfg(not(loom))]
 pub mod ffi;

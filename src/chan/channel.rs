@@ -138,19 +138,52 @@ impl Chan {
         // SAFETY: the channel is live until our reference is gone, and the block after the test runs only if
         // it was the last.
         unsafe {
+            if Self::drop_ref(this) {
+                Self::free(this);
+            }
+        }
+    }
+
+    /// As `release`, by the owner: if that was the last reference, the channel is freed, the owner is not told, and
+    /// this says true.
+    ///
+    /// # Safety
+    /// As for `release`; the channel has an owner, which does not use it any more after a true, and calls under the
+    /// lock that being told takes.
+    pub(crate) unsafe fn give_up(this: *mut Chan) -> bool {
+        // SAFETY: the caller's promise. Nobody but the owner, who is here, reaches the channel after the last
+        // reference.
+        unsafe {
+            let last = Self::drop_ref(this);
+            if last {
+                Self::unlock(this);
+                Self::free_untold(this);
+            }
+            last
+        }
+    }
+
+    /// True: it was the last reference, nothing pins the channel, and the caller holds the lock now.
+    ///
+    /// # Safety
+    /// As for `release`.
+    unsafe fn drop_ref(this: *mut Chan) -> bool {
+        // SAFETY: as in `release`.
+        unsafe {
             // Acquire pairs with the Release of each earlier release: what was done under other references is
             // over. With one reference left nobody else may add one, so the subtraction can be left out.
             if (*this).refs.load(Ordering::Acquire) != 1 && (*this).refs.fetch_sub(1, Ordering::AcqRel) != 1 {
-                return;
+                return false;
             }
             // Whoever made us see that the channel is done with may still be on its way to the unlock.
             Self::lock(this);
             if (*this).pins != 0 {
                 (*this).bits |= ORPHANED;
-                return Self::unlock(this);
+                Self::unlock(this);
+                return false;
             }
-            Self::free(this);
         }
+        true
     }
 
     /// # Safety
@@ -165,6 +198,15 @@ impl Chan {
                 let owner = Self::owner(this).read_unaligned();
                 (owner.gone)(owner.arg);
             }
+            Self::free_untold(this);
+        }
+    }
+
+    /// # Safety
+    /// Nobody reaches the channel any more, its owner included.
+    unsafe fn free_untold(this: *mut Chan) {
+        // SAFETY: as in `free`.
+        unsafe {
             #[cfg(loom)]
             (*this).retire();
             #[cfg(not(loom))]
@@ -258,6 +300,15 @@ impl Chan {
     pub(crate) unsafe fn len(this: *const Chan) -> usize {
         // SAFETY: the caller's promise.
         unsafe { (*this).len.load(Ordering::Relaxed) }
+    }
+
+    /// Closed for all who look.
+    ///
+    /// # Safety
+    /// `this` is live.
+    pub(crate) unsafe fn is_closed(this: *const Chan) -> bool {
+        // SAFETY: the caller's promise. Acquire pairs with the Release of `close`.
+        unsafe { (*this).closed.load(Ordering::Acquire) }
     }
 
     /// # Safety

@@ -172,6 +172,19 @@ impl Chan {
     /// As said above.
     pub(crate) unsafe fn close(this: *mut Chan) -> Outcome {
         let mut woken = WakeList::new();
+        // SAFETY: the caller's promise.
+        unsafe {
+            let outcome = Self::close_into(this, &mut woken);
+            woken.wake();
+            outcome
+        }
+    }
+
+    /// Close, and leave it to the caller, who may hold a lock now, to wake those who wait.
+    ///
+    /// # Safety
+    /// As said above; `woken` is woken afterwards.
+    pub(crate) unsafe fn close_into(this: *mut Chan, woken: &mut WakeList) -> Outcome {
         // SAFETY: the caller's promise; the lock is held up to the unlock, and the woken waiters are claimed by
         // us and not touched after they are woken.
         unsafe {
@@ -195,7 +208,6 @@ impl Chan {
                 woken.push(waiter.cast());
             }
             Self::unlock(this);
-            woken.wake();
         }
         Outcome::Done
     }

@@ -49,5 +49,11 @@ pub mod sem;
 /// Timers, tickers
 pub mod time;
 
+/// Contexts
+pub mod ctx;
+
+/// Groups
+pub mod group;
+
 /// Panic, defer, recover
 pub mod panic;
