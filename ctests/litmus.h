@@ -42,7 +42,7 @@ struct run {
     gort_cond_t cond;
     atomic_long flag; /* for tests of C's atomics, and for those that need a hint besides */
     gort_chan_t *chan, *other_chan;
-    gort_timer_t *timer;
+    void *handle; /* of a test that needs another */
     LITMUS_ALIGNED atomic_long ready; /* a flood: the number of the run that its waiter waits for */
     volatile long number;             /* a flood: of the run that is under way */
     bool stop;                        /* plain: the waiter learns of it from the operation under test */

@@ -118,14 +118,14 @@ static void a_timer_func_comes_before_the_start_of_its_function(void) {
 }
 
 static void stopped_timer(struct run *run) {
-    if (!run->timer)
-        run->timer = gort_timer_new(GORT_FOREVER);
-    CHECK(run->timer != NULL);
+    if (!run->handle)
+        run->handle = gort_timer_new(GORT_FOREVER);
+    CHECK(run->handle != NULL);
 }
 
-static void release_timer(struct run *run) { gort_timer_release(run->timer); }
-static void set_timer(struct run *run) { gort_timer_reset(run->timer, 0); }
-static void wait_for_tick(struct run *run) { CHECK_EQ(gort_chan_recv(gort_timer_chan(run->timer), NULL), GORT_OK); }
+static void release_timer(struct run *run) { gort_timer_release(run->handle); }
+static void set_timer(struct run *run) { gort_timer_reset(run->handle, 0); }
+static void wait_for_tick(struct run *run) { CHECK_EQ(gort_chan_recv(gort_timer_chan(run->handle), NULL), GORT_OK); }
 
 static void setting_a_timer_comes_before_the_receive_of_its_tick(void) {
     static const struct litmus litmus = {
