@@ -110,16 +110,18 @@ static inline void litmus_delay(uint64_t *random, unsigned most) {
 }
 
 /* Is it enough? When the machine is too busy to let two threads run at the same time, a run may take a time slice
- * of the kernel's: after a while, what there is will have to do. */
+ * of the kernel's: after a while, what there is will have to do; and after less once that has happened. */
 static inline bool litmus_enough(long total, long counted, long goal, int64_t began) {
+    static atomic_bool busy;
     if ((litmus_parallel() ? counted : total) >= goal)
         return true;
-    int64_t now = gort_now();
-    if (now - began < T_PATIENCE / 6 || counted < goal / 1000) {
-        if (now - began > T_PATIENCE)
+    int64_t spent = gort_now() - began;
+    if (spent < (goal < 1000000 || atomic_load(&busy) ? 2000 : 10000) * T_MS || counted < goal / 1000) {
+        if (spent > T_PATIENCE)
             FAIL("%ld runs, but only %ld of them on two threads", total, counted);
         return false;
     }
+    atomic_store(&busy, true);
     fprintf(stderr, "%s: the machine is busy: %ld runs instead of %ld\n", atomic_load(&t_state.test), counted, goal);
     return true;
 }
