@@ -9,6 +9,7 @@
 //! the channel's, and `gone` is called with no channel's lock held.
 
 use super::channel::Chan;
+use crate::primitive::atomic::Ordering;
 use crate::sched::wait::{Order, Wait};
 
 /// Who is told that a channel is about to be freed.
@@ -37,6 +38,17 @@ impl Chan {
             Self::unlock(this);
             Handed(step.peer)
         }
+    }
+}
+
+impl Chan {
+    /// Does anybody wait to receive? Exact while nobody can do anything with the channel.
+    ///
+    /// # Safety
+    /// `this` is live.
+    pub(crate) unsafe fn has_receiver(this: *mut Chan) -> bool {
+        // SAFETY: the caller's promise. Acquire pairs with the Release under the channel's lock.
+        unsafe { (*this).receiving.load(Ordering::Acquire) }
     }
 }
 

@@ -4,14 +4,12 @@
 //! on a stack of 8 MiB. Its end does not wait for other goroutines.
 
 use super::goroutine::{AtEnd, Body, MAIN};
-use super::runtime::Runtime;
-use super::{Spawn, current_goroutine, fork, rt, spawn};
+use super::{Spawn, current_goroutine, fork, spawn};
 use crate::coroutine::Class;
 use crate::fatal::fatal;
-use crate::primitive::atomic::{AtomicBool, AtomicU32, Ordering, fence};
-use crate::primitive::{FOREVER, futex_wait, futex_wake};
+use crate::inspect::deadlock;
+use crate::primitive::atomic::{AtomicBool, Ordering};
 use std::ffi::c_void;
-use std::time::Duration;
 
 /// What a thread's usual stack is.
 const STACK: usize = 8 << 20;
@@ -21,6 +19,7 @@ static RUNNING: AtomicBool = AtomicBool::new(false);
 /// In a forked child: no main goroutine is running.
 pub(super) fn forget() {
     RUNNING.store(false, Ordering::Release);
+    deadlock::forget();
 }
 
 /// What the waiting thread and the main goroutine share; on the thread's stack.
@@ -30,12 +29,9 @@ struct Main {
     result: i32,
     /// The function returned (and did not call `gort_exit`).
     returned: bool,
-    /// Futex: `DONE` when `result` is there, `EXITED` when there will be none.
-    done: AtomicU32,
+    /// `result` is there.
+    done: AtomicBool,
 }
-
-const DONE: u32 = 1;
-const EXITED: u32 = 2;
 
 /// Run `body(arg)` as the main goroutine and return what it returns. Blocks the calling thread.
 pub(crate) fn main(body: unsafe extern "C" fn(*mut c_void) -> i32, arg: *mut c_void) -> i32 {
@@ -45,7 +41,8 @@ pub(crate) fn main(body: unsafe extern "C" fn(*mut c_void) -> i32, arg: *mut c_v
     if RUNNING.swap(true, Ordering::AcqRel) {
         fatal(format_args!("gort_main: another main goroutine is running"));
     }
-    let mut main = Main { body, arg, result: 0, returned: false, done: AtomicU32::new(0) };
+    deadlock::begin();
+    let mut main = Main { body, arg, result: 0, returned: false, done: AtomicBool::new(false) };
     let shared = (&raw mut main).cast::<c_void>();
     let spawned = spawn(Spawn {
         body: run as Body,
@@ -58,20 +55,8 @@ pub(crate) fn main(body: unsafe extern "C" fn(*mut c_void) -> i32, arg: *mut c_v
     if spawned.is_err() {
         fatal(format_args!("gort_main: no memory for the main goroutine"));
     }
-    // Acquire pairs with the Release in `ended`.
-    loop {
-        match main.done.load(Ordering::Acquire) {
-            DONE => break,
-            EXITED => {
-                // A goroutine that ended just when `main_exited` was set may have missed it, and have been missed
-                // by the main goroutine's own look. By now its end is seen.
-                std::thread::sleep(Duration::from_millis(1));
-                check_exited(rt());
-                futex_wait(&main.done, EXITED, FOREVER);
-            }
-            none => futex_wait(&main.done, none, FOREVER),
-        }
-    }
+    // Acquire pairs with the Release in `ended`. If the main goroutine calls `gort_exit`, this waits for ever.
+    deadlock::wait_until(|| main.done.load(Ordering::Acquire));
     RUNNING.store(false, Ordering::Release);
     // SAFETY: written by the main goroutine before `done`; read through the pointer it was shared by.
     unsafe { (*shared.cast::<Main>()).result }
@@ -95,27 +80,13 @@ unsafe extern "C" fn run(shared: *mut c_void) {
 /// `shared` is the `Main` of this goroutine, which has just ended.
 unsafe fn ended(shared: *mut c_void) {
     let main = shared.cast::<Main>();
-    // SAFETY: as in `run`; after the store the thread may return, so only the address is used.
+    // SAFETY: as in `run`; after the store the thread may return.
     unsafe {
         if (*main).returned {
-            let done = &raw const (*main).done;
-            (*done).store(DONE, Ordering::Release);
-            futex_wake(done, 1);
-        } else {
-            // `gort_exit`: the others go on, and the thread that called `gort_main` waits for ever.
-            rt().main_exited.store(true, Ordering::SeqCst);
-            (*main).done.store(EXITED, Ordering::Release);
-            futex_wake(&raw const (*main).done, 1);
+            deadlock::end();
+            (*main).done.store(true, Ordering::Release);
+            deadlock::ring();
         }
-    }
-}
-
-/// A goroutine has ended after the main goroutine called `gort_exit`: was it the last?
-#[cold]
-pub(super) fn check_exited(rt: &Runtime) {
-    // Of two that end at the same time on two processors, one must see both.
-    fence(Ordering::SeqCst);
-    if rt.num_goroutines() == 0 {
-        fatal(format_args!("no goroutines (main called gort_exit) - deadlock!"));
+        // Else `gort_exit`: the others go on, and the thread that called `gort_main` waits for ever.
     }
 }

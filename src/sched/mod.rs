@@ -14,6 +14,7 @@
 //! | `pick.rs`, `run.rs` | what runs next; running it, and what is done when it has left |
 //! | `pool.rs`, `idle.rs` | who is idle, searches, keeps watch: the protocol that loses no wake-up |
 //! | `pin.rs` | goroutines that may run on one thread only |
+//! | `quiet.rs` | is everything at rest? |
 //! | `stackless.rs` | goroutines for which there is no stack at the moment |
 //! | `wait.rs`, `timer/` | waiting: claims, queues, deadlines |
 //! | `runtime.rs`, `main.rs`, `fork.rs` | starting it all; `gort_main`; starting afresh in a forked child |
@@ -52,6 +53,8 @@ mod pin;
 mod pool;
 #[cfg(not(loom))]
 mod proc;
+#[cfg(not(loom))]
+pub(crate) mod quiet;
 mod reason;
 #[cfg(not(loom))]
 mod run;
