@@ -7,10 +7,10 @@
 //! | [`ffi`] | the C ABI, one file per section of `gort.h`: check arguments, call the core, return a status |
 //! | [`chan`] | channels and select |
 //! | [`sync`] | mutexes, condition variable, once, semaphore, wait group |
+//! | [`inspect`] | dumps and statistics of goroutines, deadlocks |
 //! | [`time`] | timers and tickers |
 //! | [`sched`] | goroutines, processors, workers, run queues, parking, waking, timers |
 //! | [`coroutine`] | stacks and switching between them; knows no scheduler |
-//! | [`inspect`] | what the runtime tells of itself: deadlocks |
 //! | [`cpu`] | how many CPUs there are for us |
 //! | [`fatal`] | errors that end the process |
 //! | [`primitive`] | atomics, spin lock, futex: `std` in earnest, loom in the models |
@@ -28,6 +28,7 @@ pub(crate) mod cpu;
 pub(crate) mod fatal;
 #[cfg(not(loom))]
 pub mod ffi;
+#[cfg(not(loom))]
 pub(crate) mod inspect;
 pub(crate) mod primitive;
 pub(crate) mod sched;

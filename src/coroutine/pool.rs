@@ -92,6 +92,37 @@ pub(crate) fn release_batch(stacks: &mut Vec<Stack>, keep: usize) {
     trim::note();
 }
 
+/// Meet every stack that was ever handed out. Whether it is in use, only the record on it can say; that of one that
+/// was never used, or has been trimmed, reads as zeros.
+pub(crate) fn for_each_slot(mut f: impl FnMut(Stack)) {
+    for pool in all() {
+        let mut slab = 0;
+        // Slabs are only ever added, at the end, and stay as they are but for `claimed`.
+        while let Some(claimed) = pool.with(|lists| lists.slabs.get(slab).map(Slab::claimed)) {
+            let mut next = 0;
+            while next < claimed {
+                // In pieces, so that nobody waits for long who wants a stack.
+                let mut some = [const { None }; MOST_AT_ONCE];
+                let n = some.len().min(claimed - next);
+                pool.with(|lists| {
+                    some.iter_mut().take(n).enumerate().for_each(|(i, stack)| {
+                        *stack = Some(lists.slabs[slab].slot(next + i));
+                    });
+                });
+                some.into_iter().flatten().for_each(&mut f);
+                next += n;
+            }
+            slab += 1;
+        }
+    }
+}
+
+/// The address space of all stacks that were ever handed out, in use or kept to be used again: bytes.
+pub(crate) fn reserved_bytes() -> usize {
+    let claimed = |pool: &Pool| pool.with(|lists| lists.slabs.iter().map(Slab::claimed).sum::<usize>());
+    all().iter().map(|pool| claimed(pool) * pool.class.size()).sum()
+}
+
 /// The stacks of one class.
 pub(super) struct Pool {
     class: Class,

@@ -51,7 +51,13 @@ impl Slab {
         })
     }
 
-    fn slot(&self, index: usize) -> Stack {
+    /// How many slots have been handed out at least once.
+    pub(super) fn claimed(&self) -> usize {
+        self.claimed
+    }
+
+    /// The slot of this index, which is below [`Slab::claimed`].
+    pub(super) fn slot(&self, index: usize) -> Stack {
         debug_assert!(index < self.slots);
         let base = self.base.wrapping_add(index * self.class.size());
         // SAFETY: within the mapping, which begins on a multiple of the class's size.

@@ -142,7 +142,7 @@ fn finishing_from_any_depth_drops_nothing_and_the_stack_is_used_again() {
     for _ in 0..100 {
         assert!(one.resume());
         // SAFETY: it is suspended.
-        let sp = unsafe { (*one.0).coroutine.saved_sp() };
+        let sp = unsafe { Coroutine::saved_sp(&raw const (*one.0).coroutine) };
         assert!(one.1.limit() < sp && sp < one.0.cast(), "{sp:?} of {:?}", one.1);
         assert!(!one.resume());
         one = Handle::on(one.1, |record| deep(record, 100));
@@ -269,7 +269,7 @@ fn the_saved_words_are_where_the_diagram_has_them() {
     let one = Handle::new(|record| suspend(record, 1));
     assert!(one.resume());
     // SAFETY: it is suspended, so its stack holds still.
-    let words = unsafe { (*one.0).coroutine.saved_sp().cast::<[usize; 3]>().read() };
+    let words = unsafe { Coroutine::saved_sp(&raw const (*one.0).coroutine).cast::<[usize; 3]>().read() };
     // The address to go on at lies in the function that suspended.
     let start = suspend as *const () as usize;
     assert!((start..start + 256).contains(&words[0]), "{:x} from {start:x}", words[0]);

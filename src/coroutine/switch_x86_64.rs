@@ -158,10 +158,16 @@ impl Coroutine {
     }
 
     /// Where the stack of a suspended coroutine ends, for dumps: all its frames are above.
-    #[cfg(test)]
-    pub(crate) fn saved_sp(&self) -> *mut u8 {
-        self.sp
+    ///
+    /// # Safety
+    /// `this` is readable. If it is not suspended all the while, the answer means nothing.
+    pub(crate) unsafe fn saved_sp(this: *const Coroutine) -> *mut u8 {
+        // SAFETY: the caller's promise; volatile, as the coroutine may be running meanwhile.
+        unsafe { (&raw const (*this).sp).read_volatile() }
     }
+
+    /// The registers that a backtrace starts from lie where the diagram says: address, `rbx`, `rbp`.
+    pub(crate) const KEEPS_REGISTERS: bool = true;
 }
 
 /// Where a coroutine begins: at the right end of the diagram, with `start` popped.

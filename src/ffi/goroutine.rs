@@ -30,8 +30,9 @@ pub struct gort_spawn_options_t {
 // SAFETY: `repr(C)`, `size` first, integers and a pointer.
 unsafe impl super::options::Options for gort_spawn_options_t {}
 
-fn spawn(spawn: Spawn) -> c_int {
-    match sched::spawn(spawn) {
+/// `site`: where the exported function returns to.
+fn spawn(spawn: Spawn, site: usize) -> c_int {
+    match sched::spawn_at(spawn, site) {
         Ok(()) => status::OK,
         Err(sched::NoMemory) => status::ENOMEM,
     }
@@ -45,9 +46,16 @@ fn spawn(spawn: Spawn) -> c_int {
 /// # Safety
 /// `fn_` may be called with `arg` on another thread.
 #[unsafe(no_mangle)]
+#[cfg_attr(target_arch = "x86_64", unsafe(naked))]
 pub unsafe extern "C" fn gort_spawn(fn_: gort_fn_t, arg: *mut c_void) -> c_int {
+    super::site::with_site!(rdx, spawn_plain(fn_, arg))
+}
+
+/// # Safety
+/// As for [`gort_spawn`].
+unsafe extern "C" fn spawn_plain(fn_: gort_fn_t, arg: *mut c_void, site: usize) -> c_int {
     let Some(body) = fn_ else { return status::EINVAL };
-    spawn(Spawn { body, arg, class: None, flags: 0, extra: None, at_end: None })
+    spawn(Spawn { body, arg, class: None, flags: 0, extra: None, at_end: None }, site)
 }
 
 /// Start a goroutine that runs `fn(copy)`, where `copy` is a copy of the `size` bytes at `args`, made before
@@ -60,11 +68,18 @@ pub unsafe extern "C" fn gort_spawn(fn_: gort_fn_t, arg: *mut c_void) -> c_int {
 /// # Safety
 /// `args` points to `size` readable bytes; `fn_` may be called with a copy of them on another thread.
 #[unsafe(no_mangle)]
+#[cfg_attr(target_arch = "x86_64", unsafe(naked))]
 pub unsafe extern "C" fn gort_spawn_copy(fn_: gort_fn_t, args: *const c_void, size: usize) -> c_int {
+    super::site::with_site!(rcx, spawn_copy(fn_, args, size))
+}
+
+/// # Safety
+/// As for [`gort_spawn_copy`].
+unsafe extern "C" fn spawn_copy(fn_: gort_fn_t, args: *const c_void, size: usize, site: usize) -> c_int {
     let Some(body) = fn_ else { return status::EINVAL };
     if size == 0 {
         let arg = std::ptr::null_mut();
-        return spawn(Spawn { body, arg, class: None, flags: 0, extra: None, at_end: None });
+        return spawn(Spawn { body, arg, class: None, flags: 0, extra: None, at_end: None }, site);
     }
     if args.is_null() {
         return status::EINVAL;
@@ -83,7 +98,7 @@ pub unsafe extern "C" fn gort_spawn_copy(fn_: gort_fn_t, args: *const c_void, si
     let arg = copy.as_mut_ptr().cast::<c_void>();
     let Some(extra) = boxed(Extra { name: None, _args: copy }) else { return status::ENOMEM };
     let extra = Some(extra);
-    spawn(Spawn { body, arg, class: None, flags: 0, extra, at_end: None })
+    spawn(Spawn { body, arg, class: None, flags: 0, extra, at_end: None }, site)
 }
 
 /// Start a goroutine that runs `fn(arg)`, with a name, a stack size, or bound to one thread.
@@ -96,10 +111,22 @@ pub unsafe extern "C" fn gort_spawn_copy(fn_: gort_fn_t, args: *const c_void, si
 /// # Safety
 /// `opts` is NULL or points to `opts->size` readable bytes; `fn_` may be called with `arg` on another thread.
 #[unsafe(no_mangle)]
+#[cfg_attr(target_arch = "x86_64", unsafe(naked))]
 pub unsafe extern "C" fn gort_spawn_with(
     opts: *const gort_spawn_options_t,
     fn_: gort_fn_t,
     arg: *mut c_void,
+) -> c_int {
+    super::site::with_site!(rcx, spawn_with(opts, fn_, arg))
+}
+
+/// # Safety
+/// As for [`gort_spawn_with`].
+unsafe extern "C" fn spawn_with(
+    opts: *const gort_spawn_options_t,
+    fn_: gort_fn_t,
+    arg: *mut c_void,
+    site: usize,
 ) -> c_int {
     let Some(body) = fn_ else { return status::EINVAL };
     // SAFETY: the caller's promise.
@@ -125,7 +152,7 @@ pub unsafe extern "C" fn gort_spawn_with(
         }
     };
     let flags = if opts.flags & GORT_SPAWN_PINNED != 0 { sched::PINNED } else { 0 };
-    spawn(Spawn { body, arg, class, flags, extra, at_end: None })
+    spawn(Spawn { body, arg, class, flags, extra, at_end: None }, site)
 }
 
 /// `Box::new` that does not end the process when there is no memory.

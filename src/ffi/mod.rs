@@ -13,6 +13,7 @@
 
 // Not sections: they export nothing.
 mod options;
+mod site;
 pub mod status;
 mod status_list;
 
@@ -48,3 +49,6 @@ pub mod sem;
 
 /// Timers, tickers
 pub mod time;
+
+/// Seeing inside
+pub mod inspect;

@@ -215,10 +215,22 @@ pub unsafe extern "C" fn gort_waitgroup_wait_until(wg: *mut gort_waitgroup_t, de
 /// `wg` is NULL, or a zeroed or used wait group that no one frees before its counter is zero; `fn_` may be called
 /// with `arg` on another thread.
 #[unsafe(no_mangle)]
+#[cfg_attr(target_arch = "x86_64", unsafe(naked))]
 pub unsafe extern "C" fn gort_waitgroup_go(
     wg: *mut gort_waitgroup_t,
     fn_: gort_fn_t,
     arg: *mut c_void,
+) -> c_int {
+    super::site::with_site!(rcx, waitgroup_go(wg, fn_, arg))
+}
+
+/// # Safety
+/// As for [`gort_waitgroup_go`].
+unsafe extern "C" fn waitgroup_go(
+    wg: *mut gort_waitgroup_t,
+    fn_: gort_fn_t,
+    arg: *mut c_void,
+    site: usize,
 ) -> c_int {
     // SAFETY: the caller's promise.
     let (Some(group), Some(body)) = (unsafe { group(wg) }, fn_) else { return EINVAL };
@@ -226,7 +238,7 @@ pub unsafe extern "C" fn gort_waitgroup_go(
     // SAFETY: the caller's promise. After the spawn the counter may be zero again, and `wg` gone.
     unsafe {
         group.add(1);
-        match sched::spawn(Spawn { body, arg, class: None, flags: 0, extra: None, at_end }) {
+        match sched::spawn_at(Spawn { body, arg, class: None, flags: 0, extra: None, at_end }, site) {
             Ok(()) => OK,
             Err(sched::NoMemory) => {
                 group.done();

@@ -25,16 +25,14 @@
 //! [`Accounted::covers`]: crate::primitive::Accounted::covers
 //! [`Quiet`]: crate::sched::quiet::Quiet
 
-use super::poll::{FIRST, LONGEST, Poll};
 use crate::fatal;
-use crate::primitive::atomic::{AtomicBool, AtomicU32, Ordering};
-use crate::primitive::{ACCOUNTED, FOREVER, futex_wait, futex_wake, now, threads, threads_at_a_glance};
-use crate::sched::quiet;
+use crate::primitive::atomic::{AtomicBool, Ordering};
+use crate::primitive::{ACCOUNTED, FOREVER, now, threads, threads_at_a_glance};
+use crate::sched::poll::{FIRST, LONGEST, Poll};
+use crate::sched::{quiet, ring};
 
 /// A `gort_main` is running.
 static WATCHED: AtomicBool = AtomicBool::new(false);
-/// Futex of the thread in `gort_main`: changes when that has something to do.
-static BELL: AtomicU32 = AtomicU32::new(0);
 static POLL: Poll = Poll::new();
 /// Somebody has found a deadlock.
 static FOUND: AtomicBool = AtomicBool::new(false);
@@ -67,12 +65,6 @@ pub(crate) fn forget() {
     WATCHED.store(false, Ordering::SeqCst);
     POLL.forget();
     ACCOUNTED.forget();
-}
-
-/// Wake the thread in `gort_main`.
-pub(crate) fn ring() {
-    BELL.fetch_add(1, Ordering::Release);
-    futex_wake(&BELL, 1);
 }
 
 /// To be called by whoever has just left less to be done than there was, when it has said so and before it sleeps.
@@ -120,43 +112,45 @@ fn find() -> Find {
     }
 }
 
-/// What the thread in `gort_main` does until `done`: it sleeps, and looks when it was asked to.
-pub(crate) fn wait_until(done: impl Fn() -> bool) {
-    let (mut interval, mut due) = (0, FOREVER);
-    loop {
-        // Acquire pairs with the Release in `ring`.
-        let bell = BELL.load(Ordering::Acquire);
-        if done() {
-            return;
-        }
-        (interval, due) = poll(interval, due);
-        futex_wait(&BELL, bell, due);
-    }
+/// The looks of the thread in `gort_main`.
+pub(crate) struct Looks {
+    /// 0: it was not asked to look.
+    interval: i64,
+    due: i64,
 }
 
-/// The interval from here on, and when to look next.
-fn poll(interval: i64, due: i64) -> (i64, i64) {
-    if !POLL.is_on() {
-        return (0, FOREVER);
+impl Looks {
+    pub(crate) fn new() -> Self {
+        Looks { interval: 0, due: FOREVER }
     }
-    let time = now();
-    if interval == 0 {
-        return (FIRST, time + FIRST);
+
+    /// Look if it is time. Until when to sleep if nobody rings.
+    pub(crate) fn next(&mut self) -> i64 {
+        let time = now();
+        if !POLL.is_on() {
+            *self = Looks::new();
+        } else if self.interval == 0 {
+            *self = Looks { interval: FIRST, due: time + FIRST };
+        } else if time >= self.due {
+            self.look(time);
+        }
+        self.due
     }
-    if time < due {
-        return (interval, due);
+
+    fn look(&mut self, time: i64) {
+        let mut asked = POLL.take();
+        match find() {
+            Find::Awake => {}
+            Find::Outsiders => asked = true,
+            Find::Deadlock(goroutines) => report(goroutines),
+        }
+        if self.interval == LONGEST && !asked && POLL.stop() {
+            *self = Looks::new();
+        } else {
+            self.interval = (2 * self.interval).min(LONGEST);
+            self.due = time + self.interval;
+        }
     }
-    let mut asked = POLL.take();
-    match find() {
-        Find::Awake => {}
-        Find::Outsiders => asked = true,
-        Find::Deadlock(goroutines) => report(goroutines),
-    }
-    if interval == LONGEST && !asked && POLL.stop() {
-        return (0, FOREVER);
-    }
-    let interval = (2 * interval).min(LONGEST);
-    (interval, time + interval)
 }
 
 /// End the process.
@@ -167,7 +161,13 @@ fn report(goroutines: usize) {
         return;
     }
     if goroutines == 0 {
-        fatal::fatal(format_args!("no goroutines (main called gort_exit) - deadlock!"));
+        fatal::end(format_args!("fatal error: no goroutines (main called gort_exit) - deadlock!\n"));
     }
-    fatal::fatal(format_args!("all goroutines are asleep - deadlock!\n"));
+    fatal::end_with(format_args!("fatal error: all goroutines are asleep - deadlock!\n\n"), || {
+        // The caller may be a thread of the host's with a small stack.
+        super::on_a_thread(|| {
+            // Nobody listens on stderr: end all the same.
+            let _ = super::dump_all(2);
+        });
+    });
 }

@@ -6,6 +6,7 @@
 //! thread from then on, on the stack it was on; when its function returns, the child exits. What must survive
 //! are the process-wide lists of free memory, so their locks are held across the fork.
 
+use super::goroutine::{lock_extras, unlock_extras};
 use super::{current, fresh, main, runtime};
 use crate::coroutine;
 use crate::primitive::atomic::{AtomicBool, Ordering};
@@ -35,6 +36,7 @@ unsafe extern "C" fn prepare() {
     let locks = (runtime::lock_starting(), fresh::lock_batches());
     // SAFETY: the first lock makes this thread the only one between here and `release`.
     unsafe { *HELD.0.get() = Some(locks) };
+    lock_extras();
     coroutine::before_fork();
 }
 
@@ -42,13 +44,17 @@ unsafe extern "C" fn parent() {
     // SAFETY: `prepare` has run on this thread.
     unsafe {
         coroutine::after_fork_parent();
+        unlock_extras();
         release();
     }
 }
 
 unsafe extern "C" fn child() {
     // SAFETY: `prepare` has run on the thread that this one is the copy of, and there is no other.
-    unsafe { coroutine::after_fork_child() };
+    unsafe {
+        coroutine::after_fork_child();
+        unlock_extras();
+    }
     if !current::worker().is_null()
         && let Some(rt) = runtime::started()
     {

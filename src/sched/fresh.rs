@@ -3,9 +3,12 @@
 //! The one thing to know: records are made on one processor and used up on another, so a list that only grew
 //! where goroutines end would starve where they are spawned. Lists trade batches through one global list.
 //! Records are never given back to the allocator: a million of them are 64 MB, and the next burst wants them.
+//! So they can be looked at any time: [`for_each_record`] meets all there are, the free ones (`id` 0) too.
 
 use super::goroutine::Fresh;
-use std::alloc::{Layout, alloc};
+use crate::primitive::atomic::{AtomicPtr, Ordering};
+use std::alloc::{Layout, alloc_zeroed};
+use std::mem::MaybeUninit;
 use std::ptr::{NonNull, null_mut};
 use std::sync::{Mutex, MutexGuard};
 
@@ -110,14 +113,39 @@ impl FreshList {
     }
 }
 
+/// Memory for `BATCH` records, and the batch made before.
+#[repr(C)]
+struct Carved {
+    records: [MaybeUninit<Fresh>; BATCH],
+    before: *mut Carved,
+}
+
+/// The newest of all batches that were ever made.
+static CARVED: AtomicPtr<Carved> = AtomicPtr::new(null_mut());
+
+/// Meet the memory of every record there is, free or not. Others may be writing it.
+pub(super) fn for_each_record(mut f: impl FnMut(*mut Fresh)) {
+    // Acquire pairs with the Release in `carve`.
+    let mut batch = CARVED.load(Ordering::Acquire);
+    while !batch.is_null() {
+        for i in 0..BATCH {
+            // SAFETY: a batch in the list is never freed, and holds so many.
+            f(unsafe { (&raw mut (*batch).records).cast::<Fresh>().add(i) });
+        }
+        // SAFETY: as above; written before it was listed.
+        batch = unsafe { (*batch).before };
+    }
+}
+
 /// A new batch, or null.
 fn carve() -> *mut Free {
-    let layout = Layout::new::<[Fresh; BATCH]>();
-    // SAFETY: the layout is not empty.
-    let base = unsafe { alloc(layout) }.cast::<Fresh>();
-    if base.is_null() {
+    let layout = Layout::new::<Carved>();
+    // SAFETY: the layout is not empty. All ids are 0.
+    let batch = unsafe { alloc_zeroed(layout) }.cast::<Carved>();
+    if batch.is_null() {
         return null_mut();
     }
+    let base = batch.cast::<Fresh>();
     let mut head = null_mut();
     for i in (0..BATCH).rev() {
         // SAFETY: the block holds BATCH records.
@@ -127,5 +155,13 @@ fn carve() -> *mut Free {
             head = free;
         }
     }
-    head
+    let mut newest = CARVED.load(Ordering::Relaxed);
+    loop {
+        // SAFETY: the batch is ours until it is listed.
+        unsafe { (*batch).before = newest };
+        match CARVED.compare_exchange(newest, batch, Ordering::Release, Ordering::Relaxed) {
+            Ok(_) => return head,
+            Err(seen) => newest = seen,
+        }
+    }
 }

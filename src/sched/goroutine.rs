@@ -13,12 +13,29 @@
 //!
 //! The state is for those who look (dumps); what may be done to a goroutine is decided by who holds its
 //! pointer: a run queue, one worker, or the one who claimed its `Wait`.
+//!
+//! **Who looks** at the goroutines of others (`inspect/`) holds nothing and stops nobody. The memory of both records is
+//! always mapped, and two numbers tell whether what was read belongs together:
+//!
+//! * `id`, of both records: 0 while the record is nobody's. Numbers are never used twice, so whoever reads
+//!   the same number before and after reading the rest has read of that goroutine. Pairs: the writer stores 0,
+//!   fences (Release), then changes fields; the reader reads fields, fences (Acquire), reads `id` again. A
+//!   reader that saw a later owner's field thus sees 0 or another number. And the writer of a new record stores
+//!   `id` last (Release), which the reader's first look (Acquire) pairs with.
+//! * `turns`, of a goroutine: odd while it is on a worker. The worker makes it odd and fences (Release) before it
+//!   resumes the goroutine; when the goroutine has left, and before anybody else can have it, the worker makes it
+//!   even (Release). So whoever reads the same even number before (Acquire) and after (Acquire fence, then read)
+//!   has read registers, stack, reason and object as the goroutine left them, and nothing of a later turn.
+//!
+//! Such readers use volatile or relaxed reads of fields that others may be writing, and take what does not hold
+//! together for not read. What `extra` points to is freed under a lock of its own ([`lock_extras`]).
 
 use super::cleanup::Cleanup;
 use super::reason::WaitReason;
 use super::worker::Worker;
 use crate::coroutine::{Class, Coroutine, Stack};
-use crate::primitive::atomic::{AtomicU8, Ordering};
+use crate::primitive::SpinLock;
+use crate::primitive::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
 use std::ffi::{CStr, CString, c_void};
 use std::ptr::NonNull;
 
@@ -44,22 +61,86 @@ pub(crate) const PINNED: u8 = 1;
 /// The main goroutine of `gort_main`.
 pub(crate) const MAIN: u8 = 2;
 
-/// A goroutine that has not run yet.
+/// Held while what `Extra`s point to is read by somebody else, and to free one.
+static EXTRAS: SpinLock = SpinLock::new();
+
+/// Keep all extras of goroutines in place.
+pub(crate) fn lock_extras() {
+    EXTRAS.lock();
+}
+
+/// # Safety
+/// [`lock_extras`] was called by this thread, or by the one it is the copy of.
+pub(crate) unsafe fn unlock_extras() {
+    // SAFETY: the caller's promise.
+    unsafe { EXTRAS.unlock() };
+}
+
+/// `spawned_at` of a goroutine that a timer started.
+pub(crate) const BY_TIMER: usize = 1;
+
+/// The number of the goroutine that spawned another, 0 if none did. 48 bits will do: a million spawns a second
+/// for nine years.
+#[derive(Clone, Copy)]
+pub(crate) struct Parent([u16; 3]);
+
+impl Parent {
+    #[inline]
+    pub(super) fn new(id: u64) -> Parent {
+        Parent([id as u16, (id >> 16) as u16, (id >> 32) as u16])
+    }
+
+    #[inline]
+    pub(crate) fn id(self) -> u64 {
+        u64::from(self.0[0]) | u64::from(self.0[1]) << 16 | u64::from(self.0[2]) << 32
+    }
+}
+
+/// A goroutine that has not run yet. While the memory is free, its first two words are links.
 #[repr(C, align(64))]
 pub(crate) struct Fresh {
     pub(crate) body: Body,
     pub(crate) arg: *mut c_void,
+    /// 0: nobody's. See the module comment; use [`Fresh::publish`] and [`Fresh::retract`].
     pub(crate) id: u64,
     pub(crate) extra: Option<Box<Extra>>,
     pub(crate) at_end: Option<AtEnd>,
+    /// Where the call that spawned it returns to; 0: unknown; or [`BY_TIMER`].
+    pub(crate) spawned_at: usize,
+    pub(crate) parent: Parent,
     pub(crate) class: Class,
     pub(crate) flags: u8,
 }
 
 const _: () = assert!(size_of::<Fresh>() == 64);
+const _: () = assert!(std::mem::offset_of!(Fresh, id) >= 16);
+
+impl Fresh {
+    /// The record is complete, apart from this.
+    ///
+    /// # Safety
+    /// `this` is a record that the caller owns.
+    #[inline]
+    pub(super) unsafe fn publish(this: *mut Fresh, id: u64) {
+        // SAFETY: the caller's promise; aligned, and others only read it, atomically.
+        unsafe { AtomicU64::from_ptr(&raw mut (*this).id).store(id, Ordering::Release) };
+    }
+
+    /// The record is nobody's from here on.
+    ///
+    /// # Safety
+    /// As for `publish`.
+    #[inline]
+    pub(super) unsafe fn retract(this: *mut Fresh) {
+        // SAFETY: as in `publish`.
+        unsafe { AtomicU64::from_ptr(&raw mut (*this).id).store(0, Ordering::Relaxed) };
+        // Before whatever is written into it from now on: see the module comment.
+        fence(Ordering::Release);
+    }
+}
 
 /// What a goroutine is doing.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[repr(u8)]
 pub(crate) enum State {
     Running = 1,
@@ -68,25 +149,37 @@ pub(crate) enum State {
     Dead = 4,
 }
 
-/// A goroutine that has a stack. Lives on that stack's top page.
+/// A goroutine that has a stack. Lives on that stack's top page. What every turn touches comes first, in one
+/// cache line.
 #[repr(C, align(64))]
 pub(crate) struct Goroutine {
     pub(super) coroutine: Coroutine,
     /// The only worker that may run it, or null. Written by the goroutine's own worker.
     pub(super) pin: *mut Worker,
+    /// Odd while it is on a worker: see the module comment.
+    pub(super) turns: AtomicU32,
+    /// How often `gort_lock_thread` was called and not undone.
+    pub(super) lock_depth: u32,
+    /// What it waits on, while it is parked: the `arg` of its park's `release` step. With reason and `turns`
+    /// it says which objects those are (`inspect/waits.rs`).
+    pub(super) object: *mut (),
+    /// When it parked, on the coarse clock of its processor (`Local::clock`).
+    pub(super) since: u32,
+    pub(super) flags: u8,
+    pub(super) state: AtomicU8,
+    pub(super) reason: AtomicU8,
+    /// Calls in the middle of a function of the user's; see [`Cleanup`]. Null: none.
+    pub(super) cleanups: *mut Cleanup,
+    pub(super) stack: Stack,
     pub(super) body: Body,
     pub(super) arg: *mut c_void,
     pub(super) at_end: Option<AtEnd>,
-    /// Calls in the middle of a function of the user's; see [`Cleanup`]. Null: none.
-    pub(super) cleanups: *mut Cleanup,
+    /// 0: the record is nobody's. See the module comment.
     pub(super) id: u64,
     pub(super) extra: Option<Box<Extra>>,
-    pub(super) stack: Stack,
-    /// How often `gort_lock_thread` was called and not undone.
-    pub(super) lock_depth: u32,
-    pub(super) flags: u8,
-    state: AtomicU8,
-    reason: AtomicU8,
+    /// As in [`Fresh`].
+    pub(super) spawned_at: usize,
+    pub(super) parent: Parent,
 }
 
 impl Goroutine {
@@ -104,23 +197,33 @@ impl Goroutine {
         // SAFETY: `place` gives an aligned place on the stack's top page; `fresh` is the caller's, and read
         // as a whole once. The coroutine starts right below the record.
         unsafe {
+            let record = fresh;
             let fresh = fresh.read();
+            // The id is 0 all the while: it was, or nobody has ever had this stack.
             this.write(Goroutine {
                 coroutine: Coroutine::empty(),
                 pin: std::ptr::null_mut(),
-                body: fresh.body,
-                arg: fresh.arg,
-                at_end: fresh.at_end,
-                cleanups: std::ptr::null_mut(),
-                id: fresh.id,
-                extra: fresh.extra,
-                stack,
+                turns: AtomicU32::new(0),
                 lock_depth: 0,
+                object: std::ptr::null_mut(),
+                since: 0,
                 flags: fresh.flags,
                 state: AtomicU8::new(State::Runnable as u8),
                 reason: AtomicU8::new(WaitReason::None as u8),
+                cleanups: std::ptr::null_mut(),
+                stack,
+                body: fresh.body,
+                arg: fresh.arg,
+                at_end: fresh.at_end,
+                id: 0,
+                extra: fresh.extra,
+                spawned_at: fresh.spawned_at,
+                parent: fresh.parent,
             });
             Coroutine::prepare(&raw mut (*this).coroutine, &stack, this.cast(), entry, this.cast());
+            // First the new record, then not the old one any more: who looks at the old ones first misses none.
+            AtomicU64::from_ptr(&raw mut (*this).id).store(fresh.id, Ordering::Release);
+            Fresh::retract(record);
         }
         this
     }
@@ -129,6 +232,33 @@ impl Goroutine {
     pub(super) fn set_state(&self, state: State, reason: WaitReason) {
         self.state.store(state as u8, Ordering::Relaxed);
         self.reason.store(reason as u8, Ordering::Relaxed);
+    }
+
+    /// The worker is about to resume it. Plain store: only the worker that has it writes it.
+    #[inline]
+    pub(super) fn begin_turn(&self) {
+        self.turns.store(self.turns.load(Ordering::Relaxed) | 1, Ordering::Relaxed);
+        // Before anything that the goroutine does: see the module comment.
+        fence(Ordering::Release);
+    }
+
+    /// It has left, and nobody else can have it yet.
+    #[inline]
+    pub(super) fn end_turn(&self) {
+        // Release: after everything that the goroutine did.
+        self.turns.store(self.turns.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
+    }
+
+    /// The record is nobody's from here on.
+    ///
+    /// # Safety
+    /// `this` has ended and is the caller's.
+    #[inline]
+    pub(super) unsafe fn retract(this: *mut Goroutine) {
+        // SAFETY: the caller's promise; others only read it, atomically.
+        unsafe { AtomicU64::from_ptr(&raw mut (*this).id).store(0, Ordering::Relaxed) };
+        // Before whatever is written there from now on: see the module comment.
+        fence(Ordering::Release);
     }
 
     /// The name given at spawn, or null.

@@ -307,7 +307,8 @@ pub(super) fn go_idle(rt: &'static Runtime, w: &'static Worker) {
         if let Some(proc) = again {
             lists.remove_worker(rt, w);
             leave_sentinel(rt, lists);
-            w.proc.set(Some(proc));
+            // SAFETY: just taken out of the list.
+            unsafe { w.hold(proc) };
             w.searching.set(true);
             return;
         }
@@ -496,7 +497,8 @@ fn take_up(rt: &'static Runtime, w: &'static Worker, victim: Option<&'static Pro
     };
     lists.remove_worker(rt, w);
     leave_sentinel(rt, lists);
-    w.proc.set(Some(proc));
+    // SAFETY: just taken out of the list.
+    unsafe { w.hold(proc) };
     w.victim.set(victim);
     w.searching.set(true);
     rt.pool.add_searching();

@@ -7,8 +7,9 @@ use super::goroutine::{AtEnd, Body, MAIN};
 use super::{Spawn, current_goroutine, fork, spawn};
 use crate::coroutine::Class;
 use crate::fatal::fatal;
-use crate::inspect::deadlock;
-use crate::primitive::atomic::{AtomicBool, Ordering};
+use crate::inspect::{deadlock, quit};
+use crate::primitive::atomic::{AtomicBool, AtomicU32, Ordering};
+use crate::primitive::{futex_wait, futex_wake};
 use std::ffi::c_void;
 
 /// What a thread's usual stack is.
@@ -20,6 +21,7 @@ static RUNNING: AtomicBool = AtomicBool::new(false);
 pub(super) fn forget() {
     RUNNING.store(false, Ordering::Release);
     deadlock::forget();
+    quit::restore();
 }
 
 /// What the waiting thread and the main goroutine share; on the thread's stack.
@@ -29,8 +31,23 @@ struct Main {
     result: i32,
     /// The function returned (and did not call `gort_exit`).
     returned: bool,
-    /// `result` is there.
-    done: AtomicBool,
+}
+
+/// What the thread in `gort_main` sleeps on (a futex): `DONE` when the result is there, `LOOK` when it is to look for
+/// a deadlock from time to time, `quit::ASKED`. A static, as those who set a bit may come to it late.
+static STATUS: AtomicU32 = AtomicU32::new(0);
+
+const DONE: u32 = 1;
+const LOOK: u32 = 2;
+
+/// Have the thread in `gort_main` see that something has changed.
+pub(crate) fn ring() {
+    set(LOOK);
+}
+
+fn set(bit: u32) {
+    STATUS.fetch_or(bit, Ordering::Release);
+    futex_wake(&STATUS, 1);
 }
 
 /// Run `body(arg)` as the main goroutine and return what it returns. Blocks the calling thread.
@@ -41,8 +58,10 @@ pub(crate) fn main(body: unsafe extern "C" fn(*mut c_void) -> i32, arg: *mut c_v
     if RUNNING.swap(true, Ordering::AcqRel) {
         fatal(format_args!("gort_main: another main goroutine is running"));
     }
+    let mut main = Main { body, arg, result: 0, returned: false };
+    STATUS.store(0, Ordering::Relaxed);
     deadlock::begin();
-    let mut main = Main { body, arg, result: 0, returned: false, done: AtomicBool::new(false) };
+    quit::install(&STATUS);
     let shared = (&raw mut main).cast::<c_void>();
     let spawned = spawn(Spawn {
         body: run as Body,
@@ -55,16 +74,28 @@ pub(crate) fn main(body: unsafe extern "C" fn(*mut c_void) -> i32, arg: *mut c_v
     if spawned.is_err() {
         fatal(format_args!("gort_main: no memory for the main goroutine"));
     }
-    // Acquire pairs with the Release in `ended`. If the main goroutine calls `gort_exit`, this waits for ever.
-    deadlock::wait_until(|| main.done.load(Ordering::Acquire));
+    let mut looks = deadlock::Looks::new();
+    loop {
+        // Cleared before the look that it asks for. Acquire pairs with the Release in `set`.
+        let status = STATUS.fetch_and(!LOOK, Ordering::Acquire) & !LOOK;
+        if status & DONE != 0 {
+            break;
+        }
+        if status & quit::ASKED != 0 {
+            quit::quit();
+        }
+        let until = looks.next();
+        futex_wait(&STATUS, status, until);
+    }
+    quit::restore();
     RUNNING.store(false, Ordering::Release);
-    // SAFETY: written by the main goroutine before `done`; read through the pointer it was shared by.
+    // SAFETY: written by the main goroutine before `DONE` was set; read through the pointer it was shared by.
     unsafe { (*shared.cast::<Main>()).result }
 }
 
 unsafe extern "C" fn run(shared: *mut c_void) {
     let main = shared.cast::<Main>();
-    // SAFETY: the waiting thread keeps it in place until `done`, and reads it only then.
+    // SAFETY: the waiting thread keeps it in place until `DONE`, and reads it only then.
     unsafe {
         let result = ((*main).body)((*main).arg);
         if current_goroutine().is_null() {
@@ -80,13 +111,10 @@ unsafe extern "C" fn run(shared: *mut c_void) {
 /// `shared` is the `Main` of this goroutine, which has just ended.
 unsafe fn ended(shared: *mut c_void) {
     let main = shared.cast::<Main>();
-    // SAFETY: as in `run`; after the store the thread may return.
-    unsafe {
-        if (*main).returned {
-            deadlock::end();
-            (*main).done.store(true, Ordering::Release);
-            deadlock::ring();
-        }
-        // Else `gort_exit`: the others go on, and the thread that called `gort_main` waits for ever.
+    // SAFETY: as in `run`; once `DONE` is set the thread may return.
+    if unsafe { (*main).returned } {
+        deadlock::end();
+        set(DONE);
     }
+    // Else `gort_exit`: the others go on, and the thread that called `gort_main` waits for ever.
 }

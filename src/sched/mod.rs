@@ -14,12 +14,13 @@
 //! | `pick.rs`, `run.rs` | what runs next; running it, and what is done when it has left |
 //! | `pool.rs`, `idle.rs` | who is idle, searches, keeps watch: the protocol that loses no wake-up |
 //! | `pin.rs` | goroutines that may run on one thread only |
-//! | `quiet.rs` | is everything at rest? |
+//! | `quiet.rs`, `poll.rs` | is everything at rest? looking again from time to time |
 //! | `stackless.rs` | goroutines for which there is no stack at the moment |
 //! | `wait.rs`, `timer/` | waiting: claims, queues, deadlines |
 //! | `runtime.rs`, `main.rs`, `fork.rs` | starting it all; `gort_main`; starting afresh in a forked child |
 //! | `arm.rs` | who must be told of a timer |
 //! | `cleanup.rs` | what is still to be done for a call whose callback ends the goroutine |
+//! | `look.rs` | reading the records of goroutines that are somebody else's |
 //! | `current.rs` | the worker of the calling thread |
 //! | `overflow.rs` | the report of a stack overflow |
 //! | `model/` | loom models of the protocols, and of broken variants of them |
@@ -38,6 +39,8 @@ mod fresh;
 mod goroutine;
 #[cfg(not(loom))]
 mod idle;
+#[cfg(not(loom))]
+mod look;
 #[cfg_attr(loom, allow(dead_code))] // the models use a part of it
 mod mail;
 #[cfg(not(loom))]
@@ -53,6 +56,8 @@ mod pin;
 mod pool;
 #[cfg(not(loom))]
 mod proc;
+#[cfg_attr(loom, allow(dead_code))] // the models use a part of it
+pub(crate) mod poll;
 #[cfg(not(loom))]
 pub(crate) mod quiet;
 mod reason;
@@ -82,11 +87,12 @@ pub(crate) use reason::WaitReason;
 pub(crate) use {
     arm::{Added, add_timer},
     cleanup::Cleanup,
-    goroutine::{AtEnd, Extra, Goroutine, PINNED},
-    main::main,
+    goroutine::{AtEnd, BY_TIMER, Extra, Goroutine, PINNED, State},
+    look::{View, for_each, me},
+    main::{main, ring},
     pin::{lock_thread, unlock_thread},
-    runtime::{Options, rt, start},
-    spawn::{NoMemory, Spawn, go, spawn},
+    runtime::{Options, counts, rt, start},
+    spawn::{NoMemory, Spawn, go, spawn, spawn_at},
     switch::{current_goroutine, exit, park, ready, sleep, yield_now},
 };
 

@@ -6,7 +6,7 @@
 
 use super::goroutine::Task;
 use super::idle;
-use super::proc::{FAIRNESS, NEXT_STREAK, Proc};
+use super::proc::{FAIRNESS, NEXT_STREAK, Proc, coarse};
 use super::runtime::Runtime;
 use super::worker::Worker;
 use super::{pin, thread};
@@ -61,7 +61,10 @@ pub(super) fn next_task(rt: &'static Runtime, w: &'static Worker) -> Task {
 #[inline]
 fn pick(rt: &'static Runtime, w: &'static Worker, proc: &'static Proc) -> Option<Task> {
     if proc.timers.next() != FOREVER && timers_wait(proc) {
-        run_timers(proc, now());
+        let time = now();
+        // SAFETY: this worker holds `proc`.
+        unsafe { proc.local().clock = coarse(time) };
+        run_timers(proc, time);
     }
     if w.inbox_len.load(Ordering::Relaxed) != 0
         && let Some(task) = inbox(rt, w, proc)
@@ -73,6 +76,7 @@ fn pick(rt: &'static Runtime, w: &'static Worker, proc: &'static Proc) -> Option
     local.tick = local.tick.wrapping_add(1);
     proc.count_tick(local.tick);
     if local.tick.is_multiple_of(FAIRNESS) {
+        local.clock = coarse(now());
         // In turn, so that neither starves behind the other.
         let old = if (local.tick / FAIRNESS).is_multiple_of(2) {
             inject_one(rt).or_else(|| proc.take_oldest_fresh())
@@ -167,6 +171,7 @@ fn search(rt: &'static Runtime, w: &'static Worker, proc: &'static Proc) -> Opti
     if let Some(victim) = w.victim.take()
         && let Some(task) = victim.steal_woken()
     {
+        Proc::count(&proc.steals);
         return Some(task);
     }
     if !w.searching.get() {
@@ -178,7 +183,10 @@ fn search(rt: &'static Runtime, w: &'static Worker, proc: &'static Proc) -> Opti
     // SAFETY: `look` belongs to this thread, and nothing called below touches it.
     let look = unsafe { &mut *w.look.get() };
     let rounds = if made == 1 { 1 } else { ROUNDS };
-    look.look(rt, now());
+    let time = now();
+    // SAFETY: this worker holds `proc`.
+    unsafe { proc.local().clock = coarse(time) };
+    look.look(rt, time);
     for round in 0..rounds {
         if let Some(task) = inject_one(rt) {
             return Some(task);
@@ -193,6 +201,7 @@ fn search(rt: &'static Runtime, w: &'static Worker, proc: &'static Proc) -> Opti
             }
             // SAFETY: this worker holds `proc`.
             if let Some(task) = unsafe { other.steal_fresh(proc).or_else(|| other.steal_backlog(proc)) } {
+                Proc::count(&proc.steals);
                 return Some(task);
             }
         }
@@ -222,7 +231,7 @@ fn search(rt: &'static Runtime, w: &'static Worker, proc: &'static Proc) -> Opti
         }
     }
     match look.look(rt, now()).0 {
-        idle::Find::Stalled(victim) => victim.steal_woken(),
+        idle::Find::Stalled(victim) => victim.steal_woken().inspect(|_| Proc::count(&proc.steals)),
         _ => None,
     }
 }

@@ -22,6 +22,7 @@ use super::goroutine::Task;
 use super::timer::TimerHeap;
 use crate::coroutine::Stack;
 use crate::primitive::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering, fence};
+use crate::primitive::now;
 use crossbeam_deque::{Steal, Stealer, Worker as Deque};
 use std::cell::UnsafeCell;
 use std::ptr::null_mut;
@@ -36,6 +37,22 @@ pub(super) const NEXT_STREAK: u32 = 64;
 /// So many woken goroutines in one queue are worth another worker at once.
 pub(super) const WOKEN_BACKLOG: usize = 64;
 
+/// The unit of the coarse clock is 2 to this power nanoseconds, about 17 ms; it goes round in 2.3 years.
+const CLOCK_SHIFT: u32 = 24;
+
+/// `time` (of the monotonic clock, ns) on the coarse clock.
+#[inline]
+pub(super) fn coarse(time: i64) -> u32 {
+    (time >> CLOCK_SHIFT) as u32
+}
+
+/// How long ago `since` was on the coarse clock, ns.
+pub(crate) fn coarse_age(since: u32, time: i64) -> i64 {
+    // A clock that was read a moment later on another processor: not 2.3 years.
+    let age = coarse(time).wrapping_sub(since);
+    if age > u32::MAX / 2 { 0 } else { i64::from(age) << CLOCK_SHIFT }
+}
+
 #[repr(C, align(128))]
 pub(super) struct Proc {
     pub(super) id: u32,
@@ -45,6 +62,12 @@ pub(super) struct Proc {
     ticks: AtomicU32,
     pub(super) spawned: AtomicU64,
     pub(super) ended: AtomicU64,
+    /// For `gort_stats`, as the two above: written by the owner alone ([`Proc::count`]).
+    pub(super) parks: AtomicU64,
+    /// How often its worker took goroutines from another processor's queue.
+    pub(super) steals: AtomicU64,
+    /// Goroutines that its worker has made ready.
+    pub(super) wakeups: AtomicU64,
     woken: Deque<Task>,
     fresh: Deque<Task>,
     local: UnsafeCell<Local>,
@@ -69,6 +92,9 @@ pub(super) struct Local {
     pub(super) next_streak: u32,
     /// The goroutine that was left has yielded: let a fresh one go first, once.
     pub(super) prefer_fresh: bool,
+    /// The time, in units of 2^24 ns, when its worker last asked: what a park writes down. It asks when
+    /// it looks for due timers and for work elsewhere, and every [`FAIRNESS`] picks.
+    pub(super) clock: u32,
     /// When the timers were last looked at, in ticks of the CPU's counter.
     pub(super) last_look: u64,
     pub(super) ids: std::ops::Range<u64>,
@@ -94,12 +120,16 @@ impl Proc {
             ticks: AtomicU32::new(0),
             spawned: AtomicU64::new(0),
             ended: AtomicU64::new(0),
+            parks: AtomicU64::new(0),
+            steals: AtomicU64::new(0),
+            wakeups: AtomicU64::new(0),
             woken,
             fresh,
             local: UnsafeCell::new(Local {
                 tick: 0,
                 next_streak: 0,
                 prefer_fresh: false,
+                clock: coarse(now()),
                 last_look: 0,
                 ids: 0..0,
                 records: FreshList::new(),
@@ -149,6 +179,12 @@ impl Proc {
         } else {
             self.woken.push(task);
         }
+    }
+
+    /// One more. Plain store: only the owner writes its counters.
+    #[inline]
+    pub(super) fn count(counter: &AtomicU64) {
+        counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     }
 
     /// Count a pick. Plain store: only the owner writes it.

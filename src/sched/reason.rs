@@ -1,7 +1,7 @@
 //! Why a goroutine waits, in Go's words: what a dump and a deadlock report print.
 
 /// What a parked goroutine waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub(crate) enum WaitReason {
     /// Not waiting.
@@ -18,4 +18,46 @@ pub(crate) enum WaitReason {
     CondWait,
     OnceDo,
     Semacquire,
+}
+
+impl WaitReason {
+    const ALL: [WaitReason; 13] = [
+        WaitReason::None,
+        WaitReason::ChanReceive,
+        WaitReason::ChanSend,
+        WaitReason::Select,
+        WaitReason::SelectNoCases,
+        WaitReason::Sleep,
+        WaitReason::MutexLock,
+        WaitReason::WaitGroupWait,
+        WaitReason::RwMutexRLock,
+        WaitReason::RwMutexLock,
+        WaitReason::CondWait,
+        WaitReason::OnceDo,
+        WaitReason::Semacquire,
+    ];
+
+    /// Of a number that was read from somebody's record; `None` if it is none of these.
+    pub(crate) fn from_u8(number: u8) -> WaitReason {
+        Self::ALL.into_iter().find(|&reason| reason as u8 == number).unwrap_or(WaitReason::None)
+    }
+
+    /// Go's words for it.
+    pub(crate) fn text(self) -> &'static str {
+        match self {
+            WaitReason::None => "waiting",
+            WaitReason::ChanReceive => "chan receive",
+            WaitReason::ChanSend => "chan send",
+            WaitReason::Select => "select",
+            WaitReason::SelectNoCases => "select (no cases)",
+            WaitReason::Sleep => "sleep",
+            WaitReason::MutexLock => "sync.Mutex.Lock",
+            WaitReason::WaitGroupWait => "sync.WaitGroup.Wait",
+            WaitReason::RwMutexRLock => "sync.RWMutex.RLock",
+            WaitReason::RwMutexLock => "sync.RWMutex.Lock",
+            WaitReason::CondWait => "sync.Cond.Wait",
+            WaitReason::OnceDo => "sync.Once.Do",
+            WaitReason::Semacquire => "semacquire",
+        }
+    }
 }

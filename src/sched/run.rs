@@ -3,7 +3,7 @@
 //! The one thing to know: everything that lets somebody else have the goroutine (its timer, the locks that make
 //! its waiter reachable, the run queue) happens here, on the scheduler's stack, when its registers are saved.
 
-use super::goroutine::{Extra, Fresh, Goroutine, Kind, PINNED, State, Task};
+use super::goroutine::{Extra, Fresh, Goroutine, Kind, PINNED, State, Task, lock_extras, unlock_extras};
 use super::idle;
 use super::proc::Proc;
 use super::reason::WaitReason;
@@ -36,12 +36,20 @@ pub(super) fn run(rt: &'static Runtime, w: &'static Worker, task: Task) {
             return;
         }
         (*g).set_state(State::Running, WaitReason::None);
+        (*g).begin_turn();
         w.goroutine.set(g);
         Coroutine::resume(&raw mut (*g).coroutine);
         w.goroutine.set(null_mut());
     }
     match w.left.get() {
         Left::Parked { timer, release, arg } => {
+            Proc::count(&proc.parks);
+            // SAFETY: nobody else can reach `g` yet; this worker holds `proc`.
+            unsafe {
+                (*g).object = arg;
+                (*g).since = proc.local().clock;
+                (*g).end_turn();
+            }
             if !timer.is_null() {
                 // SAFETY: the node belongs to a goroutine that has just parked and that nobody else can reach
                 // yet; it stays in place until it has been cancelled or has fired. This worker holds `proc`.
@@ -55,6 +63,7 @@ pub(super) fn run(rt: &'static Runtime, w: &'static Worker, task: Task) {
             // SAFETY: as above: the goroutine has left and is ours to queue; this worker holds `proc`.
             unsafe {
                 (*g).set_state(State::Runnable, WaitReason::None);
+                (*g).end_turn();
                 proc.push(Task::bound(NonNull::new_unchecked(g)));
                 proc.local().prefer_fresh = true;
             }
@@ -126,10 +135,13 @@ fn end(rt: &'static Runtime, w: &'static Worker, proc: &'static Proc, g: *mut Go
     // SAFETY: it has left its stack for good, and nobody else refers to it.
     let (stack, extra, flags, locked) = unsafe {
         (*g).set_state(State::Dead, WaitReason::None);
+        Goroutine::retract(g);
         let extra: Option<Box<Extra>> = (*g).extra.take();
         ((*g).stack, extra, (*g).flags, (*g).lock_depth != 0)
     };
-    drop(extra);
+    if let Some(extra) = extra {
+        free_extra(extra);
+    }
     if flags & PINNED != 0 {
         w.pinned.set(w.pinned.get() - 1);
     }
@@ -157,6 +169,16 @@ fn end(rt: &'static Runtime, w: &'static Worker, proc: &'static Proc, g: *mut Go
         w.locked.set(null_mut());
         thread::end(rt, w);
     }
+}
+
+/// Somebody may be reading the name of a goroutine that ends. The number was taken back before the lock is
+/// taken, so whoever takes it later does not find the record.
+#[cold]
+fn free_extra(extra: Box<Extra>) {
+    lock_extras();
+    // SAFETY: locked above.
+    unsafe { unlock_extras() };
+    drop(extra);
 }
 
 /// The first frame of every goroutine.

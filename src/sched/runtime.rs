@@ -35,6 +35,19 @@ const MAX_THREADS: u32 = 10_000;
 /// The default size of a goroutine's stack, bytes.
 const STACK_SIZE: usize = 256 * 1024;
 
+/// What `gort_stats` tells; see there.
+#[derive(Default)]
+pub(crate) struct Counts {
+    pub(crate) goroutines: u64,
+    pub(crate) spawned: u64,
+    pub(crate) workers: u64,
+    pub(crate) threads: u64,
+    pub(crate) parks: u64,
+    pub(crate) steals: u64,
+    pub(crate) wakeups: u64,
+    pub(crate) stack_bytes: u64,
+}
+
 pub(crate) struct Runtime {
     pub(super) pool: Pool,
     /// Processors with a lower number may run; 0 once the process exits.
@@ -53,6 +66,7 @@ pub(crate) struct Runtime {
     /// What threads that hold no processor spawn with.
     pub(super) outside: Mutex<Outside>,
     pub(super) outside_spawned: AtomicU64,
+    pub(super) outside_wakeups: AtomicU64,
     next_id: AtomicU64,
     pub(super) class: Class,
     pub(super) threads: AtomicU32,
@@ -117,7 +131,8 @@ pub(crate) fn start(options: Options) -> Result<&'static Runtime, &'static Runti
         host_mask: thread::signal_mask(),
         outside: Mutex::new(Outside { records: FreshList::new(), ids: 0..0 }),
         outside_spawned: AtomicU64::new(0),
-        next_id: AtomicU64::new(1),
+        outside_wakeups: AtomicU64::new(0),
+        next_id: AtomicU64::new(FIRST_ID.load(Ordering::Relaxed)),
         class,
         threads: AtomicU32::new(0),
         max_threads: if options.max_threads == 0 { MAX_THREADS } else { options.max_threads },
@@ -142,8 +157,20 @@ pub(super) fn lock_starting() -> MutexGuard<'static, ()> {
     STARTING.lock().unwrap_or_else(|e| e.into_inner())
 }
 
+/// The number of this process's first goroutine. In a forked child there lie records of the parent's
+/// goroutines about, with lower numbers.
+static FIRST_ID: AtomicU64 = AtomicU64::new(1);
+
+/// Goroutines with a lower number are those of a process that forked.
+pub(super) fn first_id() -> u64 {
+    FIRST_ID.load(Ordering::Relaxed)
+}
+
 /// In a forked child: there is no runtime. The parent's stays in memory, unused.
 pub(super) fn forget() {
+    if let Some(rt) = started() {
+        FIRST_ID.store(rt.next_id.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
     RUNTIME.store(null_mut(), Ordering::Release);
 }
 
@@ -151,6 +178,11 @@ pub(super) fn forget() {
 pub(super) fn started() -> Option<&'static Runtime> {
     // SAFETY: null, or set once and never freed.
     unsafe { RUNTIME.load(Ordering::Acquire).as_ref() }
+}
+
+/// For `gort_stats`: all 0 if there is no runtime yet.
+pub(crate) fn counts() -> Counts {
+    started().map_or_else(Counts::default, Runtime::counts)
 }
 
 impl Runtime {
@@ -220,6 +252,24 @@ impl Runtime {
         let spawned = self.procs().map(|p| p.spawned.load(Ordering::Acquire)).fold(0, u64::wrapping_add);
         let outside = self.outside_spawned.load(Ordering::Acquire);
         spawned.wrapping_add(outside).wrapping_sub(ended) as usize
+    }
+
+    /// Each number is read by itself, while the others go on changing.
+    fn counts(&self) -> Counts {
+        let sum = |of: fn(&Proc) -> &AtomicU64| -> u64 {
+            self.procs().map(|p| of(p).load(Ordering::Relaxed)).fold(0, u64::wrapping_add)
+        };
+        let workers = self.threads.load(Ordering::Relaxed).into();
+        Counts {
+            goroutines: self.num_goroutines() as u64,
+            spawned: sum(|p| &p.spawned) + self.outside_spawned.load(Ordering::Relaxed),
+            workers,
+            threads: workers + u64::from(coroutine::trims()),
+            parks: sum(|p| &p.parks),
+            steals: sum(|p| &p.steals),
+            wakeups: sum(|p| &p.wakeups) + self.outside_wakeups.load(Ordering::Relaxed),
+            stack_bytes: coroutine::reserved_bytes() as u64,
+        }
     }
 
     /// Let `n` processors run from now on, and return how many could before; `n < 1` only reads. Surplus

@@ -4,7 +4,7 @@
 //! first runs.
 
 use super::fresh::FreshList;
-use super::goroutine::{AtEnd, Body, Extra, Fresh, Task};
+use super::goroutine::{AtEnd, BY_TIMER, Body, Extra, Fresh, Parent, Task};
 use super::runtime::{Runtime, rt};
 use super::{current, idle};
 use crate::coroutine::Class;
@@ -30,19 +30,28 @@ pub(crate) struct NoMemory;
 /// So many numbers a processor takes at once.
 const IDS: u64 = 64;
 
-/// Start a goroutine.
+/// Start a goroutine from a place that is not worth telling.
 #[inline]
 pub(crate) fn spawn(spawn: Spawn) -> Result<(), NoMemory> {
+    spawn_at(spawn, 0)
+}
+
+/// Start a goroutine. `site`: where the call that asked for it returns to, 0 if unknown; or `BY_TIMER`.
+#[inline]
+pub(crate) fn spawn_at(spawn: Spawn, site: usize) -> Result<(), NoMemory> {
     let rt = rt();
     let w = current::worker();
     // SAFETY: null, or the calling thread's own worker.
     let proc = if w.is_null() { None } else { unsafe { (*w).proc.get() } };
     let Some(proc) = proc else {
-        return spawn_outside(rt, spawn);
+        return spawn_outside(rt, spawn, site);
     };
-    // SAFETY: this worker holds `proc`.
-    let local = unsafe { proc.local() };
-    let task = write(rt, spawn, &mut local.records, &mut local.ids)?;
+    // SAFETY: this worker holds `proc`, and what it runs is the caller.
+    let (local, parent) = unsafe {
+        let g = (*w).goroutine.get();
+        (proc.local(), if g.is_null() { 0 } else { (*g).id })
+    };
+    let task = write(rt, spawn, site, parent, &mut local.records, &mut local.ids)?;
     // Plain store: only the owner counts here. Release pairs with the Acquire in `num_goroutines`.
     proc.spawned.store(proc.spawned.load(Ordering::Relaxed) + 1, Ordering::Release);
     // SAFETY: as above.
@@ -53,17 +62,17 @@ pub(crate) fn spawn(spawn: Spawn) -> Result<(), NoMemory> {
     Ok(())
 }
 
-/// Start a goroutine with nothing special about it.
+/// Start a goroutine with nothing special about it, for a timer.
 pub(crate) fn go(body: Body, arg: *mut c_void) -> Result<(), NoMemory> {
-    spawn(Spawn { body, arg, class: None, flags: 0, extra: None, at_end: None })
+    spawn_at(Spawn { body, arg, class: None, flags: 0, extra: None, at_end: None }, BY_TIMER)
 }
 
 #[cold]
-fn spawn_outside(rt: &'static Runtime, spawn: Spawn) -> Result<(), NoMemory> {
+fn spawn_outside(rt: &'static Runtime, spawn: Spawn, site: usize) -> Result<(), NoMemory> {
     let task = {
         let mut outside = rt.outside.lock().unwrap_or_else(|e| e.into_inner());
         let outside = &mut *outside;
-        write(rt, spawn, &mut outside.records, &mut outside.ids)?
+        write(rt, spawn, site, 0, &mut outside.records, &mut outside.ids)?
     };
     rt.outside_spawned.fetch_add(1, Ordering::Release);
     rt.inject(task);
@@ -75,6 +84,8 @@ fn spawn_outside(rt: &'static Runtime, spawn: Spawn) -> Result<(), NoMemory> {
 fn write(
     rt: &Runtime,
     spawn: Spawn,
+    site: usize,
+    parent: u64,
     records: &mut FreshList,
     ids: &mut Range<u64>,
 ) -> Result<Task, NoMemory> {
@@ -93,12 +104,15 @@ fn write(
         record.write(Fresh {
             body: spawn.body,
             arg: spawn.arg,
-            id,
+            id: 0,
             extra: spawn.extra,
             at_end: spawn.at_end,
+            spawned_at: site,
+            parent: Parent::new(parent),
             class: spawn.class.unwrap_or(rt.class),
             flags: spawn.flags,
         });
+        Fresh::publish(record.as_ptr(), id);
     }
     Ok(Task::fresh(record))
 }

@@ -5,6 +5,7 @@
 
 use super::goroutine::{Goroutine, State, Task};
 use super::idle;
+use super::proc::Proc;
 use super::reason::WaitReason;
 use super::runtime::rt;
 use super::timer::TimerNode;
@@ -79,9 +80,11 @@ pub(crate) unsafe fn ready(g: *mut Goroutine, order: Order) {
     // SAFETY: null, or the calling thread's own worker.
     let proc = if w.is_null() { None } else { unsafe { (*w).proc.get() } };
     let Some(proc) = proc else {
+        rt().outside_wakeups.fetch_add(1, Ordering::Relaxed);
         rt().inject(task);
         return;
     };
+    Proc::count(&proc.wakeups);
     let rt = rt();
     // SAFETY: this worker holds `proc`.
     let queued = unsafe {

@@ -17,9 +17,10 @@
 use super::goroutine::{Goroutine, Task};
 use super::idle::Look;
 use super::mail::Mailbox;
-use super::proc::Proc;
+use super::proc::{Proc, coarse};
 use super::timer::TimerNode;
 use crate::primitive::atomic::AtomicU32;
+use crate::primitive::now;
 use std::cell::{Cell, UnsafeCell};
 use std::collections::VecDeque;
 use std::ptr::null_mut;
@@ -107,6 +108,16 @@ impl Worker {
         }
     }
 
+    /// Take hold of a processor that may have been idle for long.
+    ///
+    /// # Safety
+    /// On the worker's own thread; nobody else holds `proc`.
+    pub(super) unsafe fn hold(&self, proc: &'static Proc) {
+        // SAFETY: the caller's promise.
+        unsafe { proc.local().clock = coarse(now()) };
+        self.proc.set(Some(proc));
+    }
+
     /// Hand a processor to this worker, which sleeps or is about to.
     ///
     /// # Safety
@@ -125,7 +136,8 @@ impl Worker {
     pub(super) fn take_mail(&self) -> bool {
         // SAFETY: this is the worker's own thread.
         let Some(parcel) = (unsafe { self.mail.take() }) else { return false };
-        self.proc.set(Some(parcel.proc));
+        // SAFETY: it has just become this worker's.
+        unsafe { self.hold(parcel.proc) };
         self.searching.set(parcel.searching);
         self.first.set(parcel.task);
         true

@@ -147,3 +147,19 @@ fn a_hundred_thousand_stacks_cost_a_page_each_and_few_mappings() {
         |output| assert!(output.status.success(), "{output:?}"),
     );
 }
+
+#[test]
+fn every_stack_is_met_by_for_each_slot_and_counted() {
+    let class = class(16 << 20);
+    let before = reserved_bytes();
+    let mine: Vec<_> = (0..5).map(|_| acquire(class).unwrap()).collect();
+    assert!(reserved_bytes() >= before + 5 * class.size());
+    release(mine[4]);
+    let mut met = HashSet::new();
+    for_each_slot(|stack| {
+        // SAFETY: a stack's top page can be read at any time; what is there is not looked at.
+        unsafe { stack.place::<u64>().read_volatile() };
+        assert!(met.insert(stack));
+    });
+    assert!(mine.iter().all(|stack| met.contains(stack)));
+}
