@@ -131,7 +131,7 @@ static void whatever_main_waits_for_is_named(void) {
     FOUND(send_to_a_full_one, "[chan send");
     FOUND(select_of_two, "[select");
     FOUND(select_of_none, "[select (no cases)");
-    FOUND(select_of_nil, "[select (no cases)");
+    FOUND(select_of_nil, "[select");
     FOUND(waitgroup, "[sync.WaitGroup.Wait");
     FOUND(mutex, "[sync.Mutex.Lock");
     FOUND(read_lock, "[sync.RWMutex.RLock");

@@ -5,22 +5,20 @@
 //! [`Poll::ask`]s the thread in `gort_main` to look again: after 50 us, then after twice as long each time, up to
 //! a second. When for such a second nobody has asked, it goes back to sleep without a time-out.
 //!
-//! | `on` | `asked` | |
+//! | bits | meaning | moved there by |
 //! |---|---|---|
-//! | no | no | the thread sleeps for ever |
-//! | no | yes | somebody has asked and is about to wake it, or it is about to look whether it was asked |
-//! | yes | no | it sleeps until its next look, and stops after a long one if it stays so |
-//! | yes | yes | it sleeps until its next look |
+//! | none | the thread sleeps for ever | `stop`, from `ON` |
+//! | `ON` | it sleeps until its next look, and stops after a long one if it stays so | `take`, before its look |
+//! | `ON`, `ASKED` | it sleeps until its next look | `ask`; from none: it must be woken |
 //!
-//! No request is lost: who asks sets `asked`, then reads `on`; who stops clears `on`, then reads `asked`; all
-//! sequentially consistent, so at least one sees the other.
+//! What was done before an `ask` is seen by the look after the `take` that sees it, or by the one who is woken.
 
-use crate::primitive::atomic::{AtomicBool, Ordering, fence};
+use crate::primitive::atomic::{AtomicU32, Ordering};
 
-pub(crate) struct Poll {
-    on: AtomicBool,
-    asked: AtomicBool,
-}
+pub(crate) struct Poll(AtomicU32);
+
+const ON: u32 = 1;
+const ASKED: u32 = 2;
 
 /// First and longest interval between two looks, ns.
 pub(crate) const FIRST: i64 = 50_000;
@@ -29,47 +27,44 @@ pub(crate) const LONGEST: i64 = 1_000_000_000;
 impl Poll {
     #[cfg(not(loom))]
     pub(crate) const fn new() -> Self {
-        Poll { on: AtomicBool::new(false), asked: AtomicBool::new(false) }
+        Poll(AtomicU32::new(0))
     }
 
     #[cfg(loom)]
     pub(crate) fn new() -> Self {
-        Poll { on: AtomicBool::new(false), asked: AtomicBool::new(false) }
+        Poll(AtomicU32::new(0))
     }
 
     /// Have the thread look again. True: it must be woken.
     pub(crate) fn ask(&self) -> bool {
-        self.asked.store(true, Ordering::SeqCst);
-        fence(Ordering::SeqCst);
-        !self.on.load(Ordering::SeqCst) && !self.on.swap(true, Ordering::SeqCst)
+        self.0.fetch_or(ON | ASKED, Ordering::AcqRel) & ON == 0
     }
 
     /// Is it to look from time to time?
     pub(crate) fn is_on(&self) -> bool {
-        self.on.load(Ordering::SeqCst)
+        self.0.load(Ordering::Acquire) & ON != 0
     }
 
     /// Has anybody asked since this was last called?
     pub(crate) fn take(&self) -> bool {
-        self.asked.swap(false, Ordering::SeqCst)
+        self.0.fetch_and(!ASKED, Ordering::AcqRel) & ASKED != 0
     }
 
     /// Nobody has asked for long: stop. False: somebody just has.
     pub(crate) fn stop(&self) -> bool {
-        self.on.store(false, Ordering::SeqCst);
-        fence(Ordering::SeqCst);
-        if !self.asked.load(Ordering::SeqCst) {
-            return true;
-        }
-        // Who asked may be about to wake us, which does no harm.
-        self.on.store(true, Ordering::SeqCst);
-        false
+        self.0.compare_exchange(ON, 0, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    /// For a model: whether or not somebody has asked.
+    #[cfg(loom)]
+    pub(crate) fn stop_blindly(&self) -> bool {
+        self.0.store(0, Ordering::Release);
+        true
     }
 
     /// There is nobody to ask any more, or not yet.
     #[cfg(not(loom))]
     pub(crate) fn forget(&self) {
-        self.on.store(false, Ordering::SeqCst);
-        self.asked.store(false, Ordering::SeqCst);
+        self.0.store(0, Ordering::Release);
     }
 }
