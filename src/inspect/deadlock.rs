@@ -83,7 +83,8 @@ fn look_closer() {
         return;
     }
     // A count that is out of date here is one that somebody changes who will look in his turn, or who acts.
-    let find = if threads_at_a_glance() == Some(ACCOUNTED.load().threads()) { find() } else { Find::Outsiders };
+    let find =
+        if threads_at_a_glance() == Some(ACCOUNTED.load().threads()) { find() } else { Find::Outsiders };
     match find {
         Find::Awake => {}
         Find::Outsiders => {

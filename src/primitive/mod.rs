@@ -13,9 +13,9 @@ mod spin;
 #[cfg(not(loom))]
 mod threads;
 
+pub(crate) use accounted::Accounted;
 #[cfg(loom)]
 pub(crate) use accounted::Bug as AccountedBug;
-pub(crate) use accounted::Accounted;
 pub(crate) use clock::{FOREVER, now};
 #[cfg(not(loom))]
 pub(crate) use errno::{errno, set_errno};

@@ -53,11 +53,11 @@ mod overflow;
 mod pick;
 #[cfg(not(loom))]
 mod pin;
+#[cfg_attr(loom, allow(dead_code))] // the models use a part of it
+pub(crate) mod poll;
 mod pool;
 #[cfg(not(loom))]
 mod proc;
-#[cfg_attr(loom, allow(dead_code))] // the models use a part of it
-pub(crate) mod poll;
 #[cfg(not(loom))]
 pub(crate) mod quiet;
 mod reason;

@@ -82,7 +82,9 @@ impl Stackless {
             // SAFETY: a task that waits here is nobody else's, and its record is live.
             if unsafe { (*f).class } == class)
         };
-        let Some(task) = waiting.iter().position(of_class).and_then(|i| waiting.remove(i)) else { return false };
+        let Some(task) = waiting.iter().position(of_class).and_then(|i| waiting.remove(i)) else {
+            return false;
+        };
         put(task);
         self.count.store(waiting.len(), Ordering::SeqCst);
         true

@@ -289,9 +289,7 @@ impl TimerHeap {
     fn any_wakes(&self, look_at: usize) -> bool {
         self.lock.lock();
         // SAFETY: we hold the lock, so every node in the heap is live.
-        let any = unsafe {
-            (*self.heap.get()).nodes().take(look_at).any(|node| ((*node).kind.wakes)(node))
-        };
+        let any = unsafe { (*self.heap.get()).nodes().take(look_at).any(|node| ((*node).kind.wakes)(node)) };
         // SAFETY: locked above.
         unsafe { self.lock.unlock() };
         any
