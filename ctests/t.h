@@ -148,9 +148,11 @@ static inline void t_begin(int argc, char **argv) {
         setrlimit(RLIMIT_CORE, &no_core);
         t_state.child = argv[2];
         atomic_store(&t_state.test, argv[2]);
-    } else {
-        t_state.only = argv + 1;
+        /* No thread of ours: it would be one that could act, and no deadlock would be one. */
+        alarm(T_HANG_SECONDS);
+        return;
     }
+    t_state.only = argv + 1;
     pthread_t watchdog;
     pthread_attr_t detached;
     if (pthread_attr_init(&detached) || pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED) ||

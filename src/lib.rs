@@ -9,7 +9,7 @@
 //! | [`ctx`] | contexts and groups |
 //! | [`chan`] | channels and select |
 //! | [`sync`] | mutexes, condition variable, once, semaphore, wait group |
-//! | [`inspect`] | dumps and statistics of goroutines |
+//! | [`inspect`] | dumps and statistics of goroutines, deadlocks |
 //! | [`time`] | timers and tickers |
 //! | [`sched`] | goroutines, processors, workers, run queues, parking, waking, timers |
 //! | [`coroutine`] | stacks and switching between them; knows no scheduler |

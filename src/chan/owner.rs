@@ -13,6 +13,7 @@
 
 use super::Outcome;
 use super::channel::Chan;
+use crate::primitive::atomic::Ordering;
 use crate::sched::wait::{Order, Wait};
 use std::ptr::null_mut;
 
@@ -79,6 +80,17 @@ impl Chan {
             Self::lock(this);
             Self::recv_locked(this, elem).finish(this)
         }
+    }
+}
+
+impl Chan {
+    /// Does anybody wait to receive? Exact while nobody can do anything with the channel.
+    ///
+    /// # Safety
+    /// `this` is live.
+    pub(crate) unsafe fn has_receiver(this: *mut Chan) -> bool {
+        // SAFETY: the caller's promise. Acquire pairs with the Release under the channel's lock.
+        unsafe { (*this).receiving.load(Ordering::Acquire) }
     }
 }
 

@@ -21,7 +21,7 @@
 use super::advise::{advise_all, range};
 use super::pool;
 use super::stack::Stack;
-use crate::primitive::{FOREVER, SpinLock, futex_wait, futex_wake, now};
+use crate::primitive::{ACCOUNTED, FOREVER, SpinLock, futex_wait, futex_wake, now};
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 
 const ABSENT: u32 = 0;
@@ -97,6 +97,7 @@ fn start() -> bool {
 }
 
 fn run() {
+    ACCOUNTED.add();
     loop {
         let end = now() + PERIOD;
         while now() < end {

@@ -11,7 +11,7 @@ use super::context::Ctx;
 use super::knobs::{self, Bug};
 use crate::primitive::atomic::Ordering;
 use crate::primitive::{FOREVER, now};
-use crate::sched::timer::TimerNode;
+use crate::sched::timer::{TimerKind, TimerNode};
 use crate::sched::{Added, add_timer};
 
 /// Has `deadline` passed? Asks the clock only if it must: 0 and less always has, `FOREVER` never.
@@ -65,13 +65,21 @@ impl Canceller {
         unsafe {
             Self::lock(this);
             if (*this).err.load(Ordering::Relaxed) == 0 {
-                (*(*this).timer.get()).set((*this).deadline, claim, fire);
+                (*(*this).timer.get()).set((*this).deadline, &DEADLINE);
                 added = add_timer((*this).timer.get());
             }
             Self::unlock(this);
         }
         added.tell();
     }
+}
+
+static DEADLINE: TimerKind = TimerKind { claim, fire, wakes };
+
+/// For all that can be told here somebody waits for the end, or a function does: as Go, which keeps a deadline
+/// by a timer that calls a function.
+unsafe fn wakes(_: *mut TimerNode) -> bool {
+    true
 }
 
 fn canceller_of(node: *mut TimerNode) -> *mut Canceller {

@@ -1,4 +1,4 @@
-//! Seeing inside: dumps of all goroutines, backtraces, counts.
+//! Seeing inside: dumps of all goroutines, backtraces, counts, deadlocks.
 //!
 //! | file | what lives there |
 //! |---|---|
@@ -7,6 +7,7 @@
 //! | `unwind.rs`, `modules.rs`, `memory.rs` | backtraces, and reading what others are using |
 //! | `symbols.rs` | from addresses to functions and lines |
 //! | `out.rs` | writing to a file descriptor |
+//! | `deadlock.rs` | nobody can go on any more: finding it, and saying so |
 //! | `quit.rs` | SIGQUIT under `gort_main` |
 //!
 //! The one thing to know: **nothing is stopped, and nothing that is read is believed before it was checked**
@@ -14,6 +15,7 @@
 //! handler; and it wants more stack than a goroutine may have left, so it runs on a thread of its own when a
 //! goroutine asks.
 
+pub(crate) mod deadlock;
 mod dump;
 pub(crate) mod list;
 mod memory;
@@ -64,20 +66,21 @@ pub(crate) fn write_running(fd: i32, pcs: &[usize]) {
 /// Run `f` on a stack that is large enough: on the caller's thread or, if that is a goroutine, on one that is started
 /// for it and waited for.
 fn elsewhere<R: Send>(f: impl FnOnce() -> R + Send) -> R {
+    if current_goroutine().is_null() { f() } else { on_a_thread(f) }
+}
+
+/// Run `f` on a thread that is started for it and waited for; if there can be none, on the caller's.
+fn on_a_thread<R: Send>(f: impl FnOnce() -> R + Send) -> R {
     let mut f = Some(f);
     let mut result = None;
     let mut run = || result = f.take().map(|f| f());
-    if current_goroutine().is_null() {
+    let started = std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("gort-dump".into()).stack_size(1 << 20);
+        // Waited for at the end of the scope.
+        thread.spawn_scoped(scope, &mut run).is_ok()
+    });
+    if !started {
         run();
-    } else {
-        let started = std::thread::scope(|scope| {
-            let thread = std::thread::Builder::new().name("gort-dump".into()).stack_size(1 << 20);
-            // Waited for at the end of the scope.
-            thread.spawn_scoped(scope, &mut run).is_ok()
-        });
-        if !started {
-            run();
-        }
     }
     match result {
         Some(result) => result,

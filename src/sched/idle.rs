@@ -24,6 +24,7 @@ use super::runtime::Runtime;
 use super::thread;
 use super::worker::{Parcel, Worker};
 use crate::coroutine;
+use crate::inspect::deadlock;
 use crate::primitive::atomic::{Ordering, fence};
 use crate::primitive::{FOREVER, now};
 use std::ptr::null_mut;
@@ -259,7 +260,10 @@ pub(super) fn arrive(rt: &'static Runtime, w: &'static Worker) {
     let mut lists = rt.lists();
     lists.coming -= 1;
     lists.put_worker(w);
-    wait_in_list(rt, w, lists);
+    drop(lists);
+    // This thread was not accounted for until it came.
+    deadlock::look();
+    wait_in_list(rt, w, rt.lists());
 }
 
 /// To be called after workers were taken out of the lists: if the role is vacant and needed, pass it on.
@@ -316,6 +320,7 @@ pub(super) fn go_idle(rt: &'static Runtime, w: &'static Worker) {
         stop_searching(rt);
     }
     look_after(rt);
+    deadlock::look();
     wait_in_list(rt, w, rt.lists());
 }
 
@@ -369,6 +374,7 @@ pub(super) fn hand_off(rt: &'static Runtime, w: &'static Worker) {
         wake_worker(rt);
     }
     look_after(rt);
+    deadlock::look();
 }
 
 /// The calling worker holds no processor: wait until it does.
@@ -381,12 +387,12 @@ pub(super) fn wait_for_proc(rt: &'static Runtime, w: &'static Worker) {
         rt.inject_inbox(w);
     }
     lists.put_worker(w);
+    drop(lists);
     if injected {
-        drop(lists);
         wake_worker(rt);
-        lists = rt.lists();
     }
-    wait_in_list(rt, w, lists);
+    deadlock::look();
+    wait_in_list(rt, w, rt.lists());
 }
 
 fn wait_in_list(rt: &'static Runtime, w: &'static Worker, mut lists: MutexGuard<'_, Lists>) {

@@ -4,15 +4,13 @@
 //! on a stack of 8 MiB. Its end does not wait for other goroutines.
 
 use super::goroutine::{AtEnd, BY_EXIT, Body, MAIN};
-use super::runtime::Runtime;
-use super::{Spawn, current_goroutine, fork, rt, spawn};
+use super::{Spawn, current_goroutine, fork, spawn};
 use crate::coroutine::Class;
 use crate::fatal::fatal;
-use crate::inspect::quit;
-use crate::primitive::atomic::{AtomicBool, AtomicU32, Ordering, fence};
-use crate::primitive::{FOREVER, futex_wait, futex_wake};
+use crate::inspect::{deadlock, quit};
+use crate::primitive::atomic::{AtomicBool, AtomicU32, Ordering};
+use crate::primitive::{futex_wait, futex_wake};
 use std::ffi::c_void;
-use std::time::Duration;
 
 /// What a thread's usual stack is.
 const STACK: usize = 8 << 20;
@@ -22,6 +20,7 @@ static RUNNING: AtomicBool = AtomicBool::new(false);
 /// In a forked child: no main goroutine is running.
 pub(super) fn forget() {
     RUNNING.store(false, Ordering::Release);
+    deadlock::forget();
     quit::restore();
 }
 
@@ -33,12 +32,22 @@ struct Main {
     result: i32,
 }
 
-/// What the thread in `gort_main` sleeps on (a futex): `DONE` when the result is there, `EXITED` when there will be
-/// none; and `quit::ASKED` with either or none. A static, as a signal handler may come to it late.
+/// What the thread in `gort_main` sleeps on (a futex): `DONE` when the result is there, `LOOK` when it is to look for
+/// a deadlock from time to time, `quit::ASKED`. A static, as those who set a bit may come to it late.
 static STATUS: AtomicU32 = AtomicU32::new(0);
 
 const DONE: u32 = 1;
-const EXITED: u32 = 2;
+const LOOK: u32 = 2;
+
+/// Have the thread in `gort_main` see that something has changed.
+pub(crate) fn ring() {
+    set(LOOK);
+}
+
+fn set(bit: u32) {
+    STATUS.fetch_or(bit, Ordering::Release);
+    futex_wake(&STATUS, 1);
+}
 
 /// Run `body(arg)` as the main goroutine and return what it returns. Blocks the calling thread.
 pub(crate) fn main(body: unsafe extern "C" fn(*mut c_void) -> i32, arg: *mut c_void) -> i32 {
@@ -50,6 +59,7 @@ pub(crate) fn main(body: unsafe extern "C" fn(*mut c_void) -> i32, arg: *mut c_v
     }
     let mut main = Main { body, arg, result: 0 };
     STATUS.store(0, Ordering::Relaxed);
+    deadlock::begin();
     quit::install(&STATUS);
     let shared = (&raw mut main).cast::<c_void>();
     let spawned = spawn(Spawn {
@@ -63,30 +73,28 @@ pub(crate) fn main(body: unsafe extern "C" fn(*mut c_void) -> i32, arg: *mut c_v
     if spawned.is_err() {
         fatal(format_args!("gort_main: no memory for the main goroutine"));
     }
-    // Acquire pairs with the Release in `ended`.
+    let mut looks = deadlock::Looks::new();
     loop {
-        match STATUS.load(Ordering::Acquire) {
-            DONE => break,
-            asked if asked & quit::ASKED != 0 => quit::quit(),
-            EXITED => {
-                // A goroutine that ended just when `main_exited` was set may have missed it, and have been missed
-                // by the main goroutine's own look. By now its end is seen.
-                std::thread::sleep(Duration::from_millis(1));
-                check_exited(rt());
-                futex_wait(&STATUS, EXITED, FOREVER);
-            }
-            none => futex_wait(&STATUS, none, FOREVER),
+        // Cleared before the look that it asks for. Acquire pairs with the Release in `set`.
+        let status = STATUS.fetch_and(!LOOK, Ordering::Acquire) & !LOOK;
+        if status & DONE != 0 {
+            break;
         }
+        if status & quit::ASKED != 0 {
+            quit::quit();
+        }
+        let until = looks.next();
+        futex_wait(&STATUS, status, until);
     }
     quit::restore();
     RUNNING.store(false, Ordering::Release);
-    // SAFETY: written by the main goroutine before `STATUS` was; read through the pointer it was shared by.
+    // SAFETY: written by the main goroutine before `DONE` was set; read through the pointer it was shared by.
     unsafe { (*shared.cast::<Main>()).result }
 }
 
 unsafe extern "C" fn run(shared: *mut c_void) {
     let main = shared.cast::<Main>();
-    // SAFETY: the waiting thread keeps it in place until `STATUS` is set, and reads it only then.
+    // SAFETY: the waiting thread keeps it in place until `DONE`, and reads it only then.
     unsafe {
         let result = ((*main).body)((*main).arg);
         if current_goroutine().is_null() {
@@ -101,22 +109,10 @@ unsafe extern "C" fn run(shared: *mut c_void) {
 /// `shared` is the `Main` of this goroutine, which has just ended.
 unsafe fn ended(_: *mut c_void) {
     // SAFETY: the goroutine that ends, which is the caller.
-    let exited = unsafe { (*current_goroutine()).flags } & BY_EXIT != 0;
-    if exited {
-        // The others go on, and the thread that called `gort_main` waits for ever.
-        rt().main_exited.store(true, Ordering::SeqCst);
+    if unsafe { (*current_goroutine()).flags } & BY_EXIT == 0 {
+        deadlock::end();
+        // Once it is set, the thread may return, and its `Main` is gone.
+        set(DONE);
     }
-    // Once it is set, the thread may return, and its `Main` is gone.
-    STATUS.fetch_or(if exited { EXITED } else { DONE }, Ordering::Release);
-    futex_wake(&STATUS, 1);
-}
-
-/// A goroutine has ended after the main goroutine called `gort_exit`: was it the last?
-#[cold]
-pub(super) fn check_exited(rt: &Runtime) {
-    // Of two that end at the same time on two processors, one must see both.
-    fence(Ordering::SeqCst);
-    if rt.num_goroutines() == 0 {
-        fatal(format_args!("no goroutines (main called gort_exit) - deadlock!"));
-    }
+    // Else `gort_exit`: the others go on, and the thread that called `gort_main` waits for ever.
 }

@@ -14,6 +14,7 @@
 //! | `pick.rs`, `run.rs` | what runs next; running it, and what is done when it has left |
 //! | `pool.rs`, `idle.rs` | who is idle, searches, keeps watch: the protocol that loses no wake-up |
 //! | `pin.rs` | goroutines that may run on one thread only |
+//! | `quiet.rs`, `poll.rs` | is everything at rest? looking again from time to time |
 //! | `stackless.rs` | goroutines for which there is no stack at the moment |
 //! | `wait.rs`, `timer/` | waiting: claims, queues, deadlines |
 //! | `runtime.rs`, `main.rs`, `fork.rs` | starting it all; `gort_main`; starting afresh in a forked child |
@@ -53,9 +54,13 @@ mod overflow;
 mod pick;
 #[cfg(not(loom))]
 mod pin;
+#[cfg_attr(loom, allow(dead_code))] // the models use a part of it
+pub(crate) mod poll;
 mod pool;
 #[cfg(not(loom))]
 mod proc;
+#[cfg(not(loom))]
+pub(crate) mod quiet;
 mod reason;
 #[cfg(not(loom))]
 mod run;
@@ -87,7 +92,7 @@ pub(crate) use {
     exceptions::{set_uncaught, uncaught},
     goroutine::{AtEnd, BY_TIMER, Body, Extra, Goroutine, PINNED, State},
     look::{View, for_each, me},
-    main::main,
+    main::{main, ring},
     pin::{lock_thread, unlock_thread},
     running::{here, runs},
     runtime::{Options, counts, rt, start},

@@ -118,7 +118,7 @@ fn pick(rt: &'static Runtime, w: &'static Worker, proc: &'static Proc) -> Option
 /// A goroutine that may run on this thread only.
 #[cold]
 fn inbox(rt: &'static Runtime, w: &Worker, proc: &Proc) -> Option<Task> {
-    let task = pin::take_inbox(w)?;
+    let task = pin::take_inbox(rt, w)?;
     leave_behind(rt, proc);
     Some(task)
 }

@@ -26,6 +26,7 @@ pub(super) fn pass_on(rt: &'static Runtime, w: &'static Worker, g: *mut Goroutin
         let mut inbox = target.inbox.lock().unwrap_or_else(|e| e.into_inner());
         inbox.push_back(task);
         target.inbox_len.store(inbox.len() as u32, Ordering::Release);
+        rt.inboxed.fetch_add(1, Ordering::SeqCst);
         return;
     }
     if !locked {
@@ -40,10 +41,13 @@ pub(super) fn pass_on(rt: &'static Runtime, w: &'static Worker, g: *mut Goroutin
 }
 
 /// A goroutine that is pinned to this worker and ready.
-pub(super) fn take_inbox(w: &Worker) -> Option<Task> {
+pub(super) fn take_inbox(rt: &Runtime, w: &Worker) -> Option<Task> {
     let mut inbox = w.inbox.lock().unwrap_or_else(|e| e.into_inner());
     let task = inbox.pop_front();
     w.inbox_len.store(inbox.len() as u32, Ordering::Relaxed);
+    if task.is_some() {
+        rt.inboxed.fetch_sub(1, Ordering::SeqCst);
+    }
     task
 }
 

@@ -168,9 +168,6 @@ fn end(rt: &'static Runtime, w: &'static Worker, proc: &'static Proc, g: *mut Go
     }
     // Release pairs with the Acquire in `num_goroutines`. Plain store: only the owner counts here.
     proc.ended.store(proc.ended.load(Ordering::Relaxed) + 1, Ordering::Release);
-    if rt.main_exited.load(Ordering::Relaxed) {
-        super::main::check_exited(rt);
-    }
     if locked && flags & PINNED == 0 {
         // As Go: who ends while it has the thread to itself may have left it in any state, so it goes too.
         w.locked.set(null_mut());

@@ -9,12 +9,15 @@ use super::goroutine::Task;
 use super::idle::{self, Lists};
 use super::pool::Pool;
 use super::proc::{MAX_PROCS, Proc};
+use super::quiet::Pending;
 use super::stackless::Stackless;
 use super::worker::Worker;
 use super::{fork, overflow, thread};
 use crate::coroutine::{self, Class};
 use crate::primitive::FOREVER;
-use crate::primitive::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, Ordering, fence};
+use crate::primitive::atomic::{
+    AtomicBool, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+};
 use crossbeam_deque::Injector;
 use std::ptr::null_mut;
 use std::sync::{Mutex, MutexGuard};
@@ -71,8 +74,9 @@ pub(crate) struct Runtime {
     pub(super) exiting: AtomicBool,
     /// Workers that have stopped because the process exits. Futex.
     pub(super) stopped: AtomicU32,
-    /// The main goroutine called `gort_exit`: the last one to end finds a deadlock.
-    pub(super) main_exited: AtomicBool,
+    /// Goroutines in the inboxes of workers. Written under the idle lists' lock, or with a processor.
+    pub(super) inboxed: AtomicUsize,
+    pub(crate) pending: Pending,
 }
 
 pub(super) struct Outside {
@@ -134,7 +138,8 @@ pub(crate) fn start(options: Options) -> Result<&'static Runtime, &'static Runti
         max_threads: if options.max_threads == 0 { MAX_THREADS } else { options.max_threads },
         exiting: AtomicBool::new(false),
         stopped: AtomicU32::new(0),
-        main_exited: AtomicBool::new(false),
+        inboxed: AtomicUsize::new(0),
+        pending: Pending::new(),
     }));
     overflow::install();
     fork::install();
@@ -209,6 +214,11 @@ impl Runtime {
     /// Queue `task` for whoever comes first. For threads that hold no processor.
     pub(super) fn inject(&'static self, task: Task) {
         self.injector.push(task);
+        self.tell_injected();
+    }
+
+    /// Something was put into the global queue.
+    pub(super) fn tell_injected(&'static self) {
         // The first half of the pair in `pool`: published, then read who is idle.
         fence(Ordering::SeqCst);
         if self.pool.load().wants_worker() {
@@ -219,10 +229,12 @@ impl Runtime {
     /// Move what is ready for `w` only to the global queue. Under the idle lists' lock.
     pub(super) fn inject_inbox(&self, w: &Worker) {
         let mut inbox = w.inbox.lock().unwrap_or_else(|e| e.into_inner());
+        let n = inbox.len();
         for task in inbox.drain(..) {
             self.injector.push(task);
         }
         w.inbox_len.store(0, Ordering::Relaxed);
+        self.inboxed.fetch_sub(n, Ordering::SeqCst);
         fence(Ordering::SeqCst);
     }
 

@@ -15,7 +15,6 @@ use crate::coroutine::Class;
 use crate::fatal::fatal;
 use crate::primitive::atomic::{AtomicUsize, Ordering, fence};
 use std::collections::VecDeque;
-use std::ptr::NonNull;
 use std::sync::{Mutex, MutexGuard};
 
 pub(super) struct Stackless {
@@ -65,29 +64,38 @@ impl Stackless {
 
     /// The one that waits longest for a stack of `class`.
     pub(super) fn take_of(&self, class: Class) -> Option<*mut Fresh> {
+        let mut fresh = None;
+        self.take_to(class, |task| {
+            if let Kind::Fresh(record) = task.kind() {
+                fresh = Some(record);
+            }
+        });
+        fresh
+    }
+
+    /// Pass it to `put`, before it is counted out: it is always to be found in one place or the other. True: there
+    /// was one.
+    fn take_to(&self, class: Class, put: impl FnOnce(Task)) -> bool {
         let mut waiting = self.waiting();
-        let i = waiting.iter().position(|t| {
+        let of_class = |t: &Task| {
             matches!(t.kind(), Kind::Fresh(f)
             // SAFETY: a task that waits here is nobody else's, and its record is live.
             if unsafe { (*f).class } == class)
-        })?;
-        let task = waiting.remove(i);
+        };
+        let Some(task) = waiting.iter().position(of_class).and_then(|i| waiting.remove(i)) else {
+            return false;
+        };
+        put(task);
         self.count.store(waiting.len(), Ordering::SeqCst);
-        match task?.kind() {
-            Kind::Fresh(fresh) => Some(fresh),
-            Kind::Bound(_) => None,
-        }
+        true
     }
 
     /// Stacks of `class` were given to the pool: queue the goroutine that has waited longest for one. When it
     /// has found a stack, it lets the next one try.
     #[inline]
     pub(super) fn retry(&self, rt: &'static Runtime, class: Class) {
-        if self.any()
-            && let Some(fresh) = self.take_of(class)
-            && let Some(fresh) = NonNull::new(fresh)
-        {
-            rt.inject(Task::fresh(fresh));
+        if self.any() && self.take_to(class, |task| rt.injector.push(task)) {
+            rt.tell_injected();
         }
     }
 }

@@ -12,7 +12,7 @@ use super::{current, run};
 use crate::coroutine::AltStack;
 use crate::fatal::fatal;
 use crate::primitive::atomic::Ordering;
-use crate::primitive::{futex_wait, now};
+use crate::primitive::{ACCOUNTED, futex_wait, now};
 use std::ffi::c_void;
 use std::ptr::null_mut;
 
@@ -102,6 +102,7 @@ fn spawn_thread(w: &'static Worker) -> Result<(), i32> {
 extern "C" fn body(w: *mut c_void) -> *mut c_void {
     // SAFETY: `start` leaked it for this thread.
     let w: &'static Worker = unsafe { &*w.cast::<Worker>() };
+    ACCOUNTED.add();
     // SAFETY: a name of less than 16 bytes; a timer slack of 1 ns, since sleeping must be precise.
     unsafe {
         libc::prctl(libc::PR_SET_NAME, c"gort-worker".as_ptr());
@@ -113,6 +114,8 @@ extern "C" fn body(w: *mut c_void) -> *mut c_void {
     current::set_worker(null_mut());
     // SAFETY: it is in no list, no goroutine is pinned to it, and this thread was the last to know it.
     drop(unsafe { Box::from_raw(std::ptr::from_ref(w).cast_mut()) });
+    // What comes after this is the user's: destructors of thread-local data.
+    ACCOUNTED.sub();
     null_mut()
 }
 

@@ -6,6 +6,7 @@
 use super::WaitReason;
 use super::timer::{TimerHeap, TimerNode};
 use super::wait::Order;
+use crate::primitive::Accounted;
 use crate::primitive::atomic::{AtomicU32, Ordering};
 use loom::cell::UnsafeCell;
 use loom::sync::{Arc, Notify};
@@ -145,3 +146,32 @@ pub(crate) unsafe fn ready(g: *mut Goroutine, _: Order) {
         wakes.notify();
     }
 }
+
+// All of a model's threads run in one thread of the process.
+std::thread_local! {
+    static ACCOUNTED: Cell<Option<&'static Accounted>> = const { Cell::new(None) };
+}
+
+/// The threads that wait are counted in `accounted`, which stays in place while the model's threads run; `None`: in
+/// nothing, which keeps the models small that are not about it.
+#[cfg(test)]
+pub(crate) fn account_in(accounted: Option<&'static Accounted>) {
+    ACCOUNTED.set(accounted);
+}
+
+/// See `wait.rs`.
+pub(crate) fn thread_waits() {
+    if let Some(accounted) = ACCOUNTED.get() {
+        accounted.add();
+    }
+}
+
+/// See `wait.rs`.
+pub(crate) fn thread_is_woken() {
+    if let Some(accounted) = ACCOUNTED.get() {
+        accounted.sub();
+    }
+}
+
+/// The models look by themselves.
+pub(crate) fn look() {}

@@ -27,7 +27,7 @@
 
 use super::Goroutine;
 use super::WaitReason;
-use super::timer::TimerNode;
+use super::timer::{TimerKind, TimerNode};
 use crate::primitive::atomic::{AtomicU32, Ordering};
 use crate::primitive::{FOREVER, futex_wait, futex_wake, now};
 use std::cell::UnsafeCell;
@@ -80,7 +80,7 @@ impl Wait {
     pub(crate) fn set_deadline(&mut self, deadline: i64) {
         if deadline != FOREVER {
             self.contested = true;
-            self.timer.get_mut().set(deadline, timer_claim, timer_wake);
+            self.timer.get_mut().set(deadline, &TIMER);
         }
     }
 
@@ -119,8 +119,7 @@ impl Wait {
     pub(crate) unsafe fn block(&self, release: unsafe fn(*mut ()), arg: *mut ()) -> u32 {
         if self.goroutine.is_null() {
             // SAFETY: the caller's promise.
-            unsafe { release(arg) };
-            self.block_thread();
+            unsafe { self.block_thread(release, arg) };
         } else {
             // SAFETY: the caller's promise; `timer` is armed on the scheduler's stack, before `release`, so
             // that neither the timer nor a waker meets a goroutine that still runs.
@@ -133,9 +132,22 @@ impl Wait {
         self.winner.load(Ordering::Relaxed)
     }
 
+    /// # Safety
+    /// As for `block`; the caller is a thread.
     #[cold]
-    fn block_thread(&self) {
+    unsafe fn block_thread(&self, release: unsafe fn(*mut ()), arg: *mut ()) {
         let mut deadline = self.deadline();
+        if deadline == FOREVER {
+            // It does nothing of its own from here on, until its waker has counted it out (before it can be
+            // reached: the waker must find it counted in).
+            account::thread_waits();
+            // SAFETY: the caller's promise.
+            unsafe { release(arg) };
+            account::look();
+        } else {
+            // SAFETY: as above.
+            unsafe { release(arg) };
+        }
         // Acquire pairs with the Release in `wake`.
         while self.done.load(Ordering::Acquire) == 0 {
             if deadline != FOREVER && now() >= deadline {
@@ -163,18 +175,48 @@ impl Wait {
         // SAFETY: a claimed wait lives until it is woken, which only the claimer may do.
         let goroutine = unsafe { (*this).goroutine };
         if goroutine.is_null() {
-            // SAFETY: as above, up to the store; the address alone is used after it (see `futex_wake`).
-            unsafe {
-                let done = &raw const (*this).done;
-                (*done).store(1, Ordering::Release);
-                futex_wake(done, 1);
-            }
+            // SAFETY: as above.
+            unsafe { Self::wake_thread(this) };
         } else {
             // SAFETY: it parked on this wait, its registers are saved (step 2 above), and only we may ready it.
             unsafe { super::ready(goroutine, order) };
         }
     }
+
+    /// # Safety
+    /// As for `wake`; it is a thread's wait.
+    #[cold]
+    unsafe fn wake_thread(this: *const Wait) {
+        // SAFETY: a claimed wait lives until `done` is set; the address alone is used after that (see
+        // `futex_wake`).
+        unsafe {
+            if (*this).deadline() == FOREVER {
+                // Before it can know of it: from here on it may act, though it has not run yet.
+                account::thread_is_woken();
+            }
+            let done = &raw const (*this).done;
+            (*done).store(1, Ordering::Release);
+            futex_wake(done, 1);
+        }
+    }
 }
+
+/// What [`crate::inspect::deadlock`] must know of a thread that waits.
+#[cfg(not(loom))]
+mod account {
+    pub(super) use crate::inspect::deadlock::look;
+    use crate::primitive::ACCOUNTED;
+
+    pub(super) fn thread_waits() {
+        ACCOUNTED.add();
+    }
+
+    pub(super) fn thread_is_woken() {
+        ACCOUNTED.sub();
+    }
+}
+#[cfg(loom)]
+use super::threads_only as account;
 
 /// The timer's half of the race; runs under the timer queue's lock.
 ///
@@ -184,6 +226,13 @@ unsafe fn timer_claim(node: *mut TimerNode) -> bool {
     // SAFETY: the timer queue holds only nodes of waits whose `block` has not returned.
     let wait = unsafe { &*wait_of(node) };
     wait.winner.compare_exchange(WAITING, TIMED_OUT, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+}
+
+static TIMER: TimerKind = TimerKind { claim: timer_claim, fire: timer_wake, wakes: timer_wakes };
+
+/// Whoever waits with a deadline goes on then at the latest.
+unsafe fn timer_wakes(_node: *mut TimerNode) -> bool {
+    true
 }
 
 /// # Safety

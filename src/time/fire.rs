@@ -7,23 +7,46 @@ use super::timer::{Timer, What};
 use crate::chan::{Chan, Handed};
 use crate::fatal::fatal;
 use crate::primitive::now;
-use crate::sched::timer::TimerNode;
+use crate::sched::timer::{TimerKind, TimerNode};
 use crate::sched::{Added, NoMemory, go};
 use std::ffi::c_void;
+
+/// The node of a timer with a channel.
+pub(super) static TICK: TimerKind = TimerKind { claim, fire, wakes: tick_wakes };
+/// The node of a timer that calls a function.
+pub(super) static CALL: TimerKind = TimerKind { claim, fire, wakes: claim };
 
 /// Always: whether it is still wanted is for `fire` to see, under the timer's lock, which may not be taken
 /// here. Until then the node's reference keeps the timer.
 ///
 /// # Safety
 /// As [`TimerNode::set`] says.
-pub(super) unsafe fn claim(_node: *mut TimerNode) -> bool {
+unsafe fn claim(_node: *mut TimerNode) -> bool {
     true
+}
+
+/// A tick that nobody waits for lies in the buffer and wakes nobody.
+///
+/// # Safety
+/// The heap that `node` is in is locked: whoever frees the channel takes the node out of the heap before.
+unsafe fn tick_wakes(node: *mut TimerNode) -> bool {
+    // SAFETY: the caller's promise; what the timer does is fixed.
+    unsafe {
+        match (*timer_of(node)).what {
+            What::Tick(chan) => Chan::has_receiver(chan),
+            What::Call(..) => true,
+        }
+    }
+}
+
+fn timer_of(node: *mut TimerNode) -> *mut Timer {
+    node.cast::<u8>().wrapping_sub(std::mem::offset_of!(Timer, node)).cast()
 }
 
 /// # Safety
 /// As [`TimerNode::set`] says; `node` is that of a timer.
-pub(super) unsafe fn fire(node: *mut TimerNode) {
-    let this: *mut Timer = node.cast::<u8>().wrapping_sub(std::mem::offset_of!(Timer, node)).cast();
+unsafe fn fire(node: *mut TimerNode) {
+    let this = timer_of(node);
     let mut added = Added::nothing();
     let mut due = Due { receiver: Handed::nobody(), call: None };
     // SAFETY: the queued node's reference is ours now. It is given back to the node by `arm`, and then the

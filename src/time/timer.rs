@@ -302,7 +302,11 @@ impl Timer {
                 return Added::nothing();
             }
             state.queued = true;
-            (*(*this).node.get()).set(state.when, fire::claim, fire::fire);
+            let kind = match (*this).what {
+                What::Tick(_) => &fire::TICK,
+                What::Call(..) => &fire::CALL,
+            };
+            (*(*this).node.get()).set(state.when, kind);
             add_timer((*this).node.get())
         }
     }

@@ -48,6 +48,12 @@ impl Heap {
         self.entries.len()
     }
 
+    /// All of them, the earliest first, the rest in no order.
+    #[cfg(not(loom))]
+    pub(super) fn nodes(&self) -> impl Iterator<Item = *mut TimerNode> {
+        self.entries.iter().map(|entry| entry.node)
+    }
+
     /// The earliest deadline; `i64::MAX` if there is none.
     pub(super) fn next(&self) -> i64 {
         self.entries.first().map_or(i64::MAX, |entry| entry.when)

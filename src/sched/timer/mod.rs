@@ -41,11 +41,20 @@ use heap::Heap;
 use std::cell::{Cell, UnsafeCell};
 use std::ptr::{self, null_mut};
 
+/// What a node is for.
+pub(crate) struct TimerKind {
+    /// Does the timer win? Called under the heap's lock.
+    pub(crate) claim: unsafe fn(*mut TimerNode) -> bool,
+    /// Called once if `claim` said true, under no lock.
+    pub(crate) fire: unsafe fn(*mut TimerNode),
+    /// Would firing let anybody go on, as things are? Called under the heap's lock.
+    pub(crate) wakes: unsafe fn(*mut TimerNode) -> bool,
+}
+
 /// One deadline in somebody else's memory.
 pub(crate) struct TimerNode {
     when: i64,
-    claim: unsafe fn(*mut TimerNode) -> bool,
-    fire: unsafe fn(*mut TimerNode),
+    kind: &'static TimerKind,
     /// The heap it is in, or null. See the table above.
     heap: AtomicPtr<TimerHeap>,
     /// Its place in that heap. Guarded by the heap's lock.
@@ -60,8 +69,7 @@ impl TimerNode {
     pub(crate) fn new() -> Self {
         TimerNode {
             when: i64::MAX,
-            claim: never_claimed,
-            fire: never_fired,
+            kind: &NEVER,
             heap: AtomicPtr::new(null_mut()),
             index: Cell::new(0),
             seq: Cell::new(0),
@@ -72,15 +80,9 @@ impl TimerNode {
     /// lock and says whether the timer wins; only then is `fire` called, once, under no lock. After a claim
     /// that said false, and after `fire`, the heap has forgotten the node.
     #[inline]
-    pub(crate) fn set(
-        &mut self,
-        when: i64,
-        claim: unsafe fn(*mut TimerNode) -> bool,
-        fire: unsafe fn(*mut TimerNode),
-    ) {
+    pub(crate) fn set(&mut self, when: i64, kind: &'static TimerKind) {
         self.when = when;
-        self.claim = claim;
-        self.fire = fire;
+        self.kind = kind;
     }
 
     /// The deadline; `i64::MAX` if it has none.
@@ -126,6 +128,8 @@ impl TimerNode {
         }
     }
 }
+
+static NEVER: TimerKind = TimerKind { claim: never_claimed, fire: never_fired, wakes: never_claimed };
 
 unsafe fn never_claimed(_node: *mut TimerNode) -> bool {
     false
@@ -247,7 +251,7 @@ impl TimerHeap {
                 if FORGET_FIRST {
                     (*node).heap.store(null_mut(), Ordering::Release);
                 }
-                let won = ((*node).claim)(node);
+                let won = ((*node).kind.claim)(node);
                 if won {
                     claimed[count] = node;
                     count += 1;
@@ -263,9 +267,32 @@ impl TimerHeap {
         }
         for &node in &claimed[..count] {
             // SAFETY: a claimed node is live until `fire` is called with it, which we do once.
-            unsafe { ((*node).fire)(node) };
+            unsafe { ((*node).kind.fire)(node) };
         }
         count
+    }
+
+    /// Would the earliest of them let anybody go on if it fired now?
+    #[cfg(not(loom))]
+    pub(crate) fn first_wakes(&self) -> bool {
+        self.next() != i64::MAX && self.any_wakes(1)
+    }
+
+    /// Would any?
+    #[cfg(not(loom))]
+    pub(crate) fn wakes(&self) -> bool {
+        self.next() != i64::MAX && self.any_wakes(usize::MAX)
+    }
+
+    #[cfg(not(loom))]
+    #[cold]
+    fn any_wakes(&self, look_at: usize) -> bool {
+        self.lock.lock();
+        // SAFETY: we hold the lock, so every node in the heap is live.
+        let any = unsafe { (*self.heap.get()).nodes().take(look_at).any(|node| ((*node).kind.wakes)(node)) };
+        // SAFETY: locked above.
+        unsafe { self.lock.unlock() };
+        any
     }
 
     /// Move all nodes to `other`: this heap's processor retires. Returns how many; if any, whoever sleeps until

@@ -24,6 +24,8 @@ unsafe impl Send for Probe {}
 // SAFETY: as above.
 unsafe impl Sync for Probe {}
 
+static PROBE: TimerKind = TimerKind { claim, fire, wakes: claim };
+
 unsafe fn claim(node: *mut TimerNode) -> bool {
     // SAFETY: every node of these models is the start of a live probe.
     let probe = unsafe { &*node.cast::<Probe>() };
@@ -44,7 +46,7 @@ fn wake(probe: &Probe) {
 
 fn probe(when: i64) -> Arc<Probe> {
     let mut node = TimerNode::new();
-    node.set(when, claim, fire);
+    node.set(when, &PROBE);
     Arc::new(Probe {
         node,
         winner: AtomicU32::new(0),

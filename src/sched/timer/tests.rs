@@ -37,6 +37,8 @@ struct Log {
     order: std::sync::Mutex<Vec<usize>>,
 }
 
+static PROBE: TimerKind = TimerKind { claim, fire, wakes: claim };
+
 unsafe fn claim(node: *mut TimerNode) -> bool {
     // SAFETY: every node of these tests is the start of a live probe.
     let probe = unsafe { &*node.cast::<Probe>() };
@@ -57,7 +59,7 @@ unsafe fn fire(node: *mut TimerNode) {
 
 fn probe(when: i64, id: usize, log: *const Log) -> *mut Probe {
     let mut node = TimerNode::new();
-    node.set(when, claim, fire);
+    node.set(when, &PROBE);
     Box::into_raw(Box::new(Probe { node, winner: AtomicU32::new(0), fired: AtomicU32::new(0), log, id }))
 }
 

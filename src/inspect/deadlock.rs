@@ -1,0 +1,174 @@
+//! Deadlock: no goroutine can run, and nothing can wake one. Found at once, and never wrongly.
+//!
+//! The one thing to know: a deadlock is a state that nobody can leave, so there is all the time in the world to
+//! make sure of it; what counts is that whoever takes the last step into it looks ([`look`]), and that the look
+//! ([`find`]) takes for certain only what holds at one instant. These take such a step:
+//!
+//! | step | who looks |
+//! |---|---|
+//! | the last processor goes idle | the worker that has left it |
+//! | a thread of the host's begins to wait in gort for ever | that thread, before it sleeps |
+//! | a thread of gort's starts, and is not counted yet | that thread, if it is a worker; else as below |
+//! | a thread of the host's ends | nobody can: the thread in `gort_main` looks again from time to time ([`Poll`]) |
+//!
+//! The last one to take its step sees those of all others, because each says what it does (its processor is idle; it
+//! is counted in) before it looks at what the others have said, all sequentially consistent.
+//!
+//! Why what is found is certain: under the idle lists' lock, with all processors idle, nobody in gort runs any
+//! code of the user's or wakes anybody ([`Quiet`]). [`Accounted::covers`] shows an instant under that lock at which
+//! every thread of the process is gort's own or waits in gort and was woken by nobody: a thread that was woken but has
+//! not run yet was counted out by its waker. From that instant on only what `Quiet` then looks at could wake anybody.
+//! The thread in `gort_main` counts as one that waits: what it does there is all our own.
+//!
+//! It is asked only while a `gort_main` runs: what a host does that never calls it is its own affair.
+//!
+//! [`Accounted::covers`]: crate::primitive::Accounted::covers
+//! [`Quiet`]: crate::sched::quiet::Quiet
+
+use crate::fatal;
+use crate::primitive::atomic::{AtomicBool, Ordering};
+use crate::primitive::{ACCOUNTED, FOREVER, now, threads, threads_at_a_glance};
+use crate::sched::poll::{FIRST, LONGEST, Poll};
+use crate::sched::{quiet, ring};
+
+/// A `gort_main` is running.
+static WATCHED: AtomicBool = AtomicBool::new(false);
+static POLL: Poll = Poll::new();
+/// Somebody has found a deadlock.
+static FOUND: AtomicBool = AtomicBool::new(false);
+
+/// What a look finds.
+enum Find {
+    /// Somebody can run, or will.
+    Awake,
+    /// Nobody in gort; but there are threads that we know nothing of.
+    Outsiders,
+    /// Nobody at all. There are so many goroutines.
+    Deadlock(usize),
+}
+
+/// `gort_main` begins, on the calling thread; it counts as waiting from here on. Before there is a main goroutine.
+pub(crate) fn begin() {
+    POLL.forget();
+    ACCOUNTED.add();
+    WATCHED.store(true, Ordering::SeqCst);
+}
+
+/// The main goroutine has returned: the thread in `gort_main` goes on. To be called before it is told.
+pub(crate) fn end() {
+    WATCHED.store(false, Ordering::SeqCst);
+    ACCOUNTED.sub();
+}
+
+/// In a forked child: no `gort_main` is running, and one thread.
+pub(crate) fn forget() {
+    WATCHED.store(false, Ordering::SeqCst);
+    POLL.forget();
+    ACCOUNTED.forget();
+}
+
+/// To be called by whoever has just left less to be done than there was, when it has said so and before it sleeps.
+/// The caller holds no lock.
+#[inline]
+pub(crate) fn look() {
+    // SeqCst: a thread of the host's that is counted in and then misses this is seen by who looks later.
+    if WATCHED.load(Ordering::SeqCst) {
+        look_closer();
+    }
+}
+
+#[cold]
+fn look_closer() {
+    if !quiet::seems_quiet() {
+        return;
+    }
+    // A count that is out of date here is one that somebody changes who will look in his turn, or who acts.
+    let find =
+        if threads_at_a_glance() == Some(ACCOUNTED.load().threads()) { find() } else { Find::Outsiders };
+    match find {
+        Find::Awake => {}
+        Find::Outsiders => {
+            if POLL.ask() {
+                ring();
+            }
+        }
+        Find::Deadlock(goroutines) => report(goroutines),
+    }
+}
+
+/// Look, and make sure.
+fn find() -> Find {
+    let Some(still) = quiet::hold_still() else { return Find::Awake };
+    let mut certain = false;
+    let covered = ACCOUNTED.covers(threads, || {
+        certain = WATCHED.load(Ordering::SeqCst) && still.is_certain();
+        certain
+    });
+    if covered {
+        Find::Deadlock(still.goroutines())
+    } else if !still.is_certain() {
+        Find::Awake
+    } else {
+        Find::Outsiders
+    }
+}
+
+/// The looks of the thread in `gort_main`.
+pub(crate) struct Looks {
+    /// 0: it was not asked to look.
+    interval: i64,
+    due: i64,
+}
+
+impl Looks {
+    pub(crate) fn new() -> Self {
+        Looks { interval: 0, due: FOREVER }
+    }
+
+    /// Look if it is time. Until when to sleep if nobody rings.
+    pub(crate) fn next(&mut self) -> i64 {
+        let time = now();
+        if !POLL.is_on() {
+            *self = Looks::new();
+        } else if self.interval == 0 {
+            *self = Looks { interval: FIRST, due: time + FIRST };
+        } else if time >= self.due {
+            self.look(time);
+        }
+        self.due
+    }
+
+    fn look(&mut self, time: i64) {
+        let mut asked = POLL.take();
+        match find() {
+            Find::Awake => {}
+            Find::Outsiders => asked = true,
+            Find::Deadlock(goroutines) => report(goroutines),
+        }
+        if self.interval == LONGEST && !asked && POLL.stop() {
+            *self = Looks::new();
+        } else {
+            self.interval = (2 * self.interval).min(LONGEST);
+            self.due = time + self.interval;
+        }
+    }
+}
+
+/// End the process.
+#[cold]
+fn report(goroutines: usize) {
+    if FOUND.swap(true, Ordering::SeqCst) {
+        // Somebody else is at it.
+        return;
+    }
+    if goroutines == 0 {
+        fatal::end(format_args!("fatal error: no goroutines (main called gort_exit) - deadlock!\n"));
+    }
+    fatal::end_with(format_args!("fatal error: all goroutines are asleep - deadlock!\n\n"), || {
+        // The caller may be a thread of the host's with a small stack.
+        super::on_a_thread(|| {
+            // Nobody listens on stderr: end all the same.
+            let _ = super::dump_all(2);
+        });
+    });
+}
