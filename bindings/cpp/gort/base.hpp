@@ -78,8 +78,6 @@ namespace detail {
     throw error(code, call);
 #else
     gort_panic((std::string(call) + ": " + gort_strerror(code)).c_str());
-    for (;;) // gort_panic does not return
-        gort_exit();
 #endif
 }
 

@@ -81,6 +81,8 @@ void go(F &&f, Args &&...args) {
         alignas(call) unsigned char bytes[sizeof(call)];
         call *made = ::new (static_cast<void *>(bytes))
             call(std::in_place, std::forward<F>(f), std::forward<Args>(args)...);
+        if constexpr (std::is_empty_v<std::decay_t<F>> && sizeof...(Args) == 0)
+            bytes[0] = 0; // nothing is captured, but a byte is copied
         const int code = gort_spawn_copy(detail::run_copied<call>, bytes, sizeof(call));
         if (code != GORT_OK) {
             made->~call();
@@ -136,10 +138,7 @@ template <class F, class... Args> int main(F &&f, Args &&...args) {
 inline void yield() { gort_yield(); }
 
 /// End this goroutine: Go's runtime.Goexit. Destructors and deferred calls run.
-[[noreturn]] inline void exit() {
-    for (;;) // it does not return
-        gort_exit();
-}
+[[noreturn]] inline void exit() { gort_exit(); }
 
 /// Wait for so long; nothing or less returns at once.
 template <class Rep, class Period> void sleep_for(const std::chrono::duration<Rep, Period> &length) {
