@@ -67,8 +67,6 @@ int main(void)
     worker_waitgroup_go(number, number, &wg);
 #elif REFUSED == 15 /* a plain channel is no typed one */
     ints_send(ints.chan, number);
-#else
-#define NO_MORE
 #endif
     (void)ints;
     (void)texts;

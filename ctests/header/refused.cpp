@@ -72,8 +72,6 @@ int main() {
     static_cast<void>(gort::context().with_value(key, 7));
 #elif REFUSED == 22
     gort::group().go([] { return "text"; });
-#else
-#define NO_MORE
 #endif
     static_cast<void>(number);
 }

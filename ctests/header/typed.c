@@ -74,6 +74,11 @@ static ints_t counted(ints_t ch)
     evaluated++;
     return ch;
 }
+static texts_t counted_texts(texts_t ch)
+{
+    evaluated++;
+    return ch;
+}
 
 /* Every kind of case is chosen, and exactly one at a time. */
 static int selects(void)
@@ -96,7 +101,7 @@ static int selects(void)
         GORT_SELECT {
             GORT_ON_RECV(no_channel, &got)
                 bodies += 100;
-            GORT_ON_SEND(counted(texts), &hello)
+            GORT_ON_SEND(counted_texts(texts), &hello)
                 which = 0, bodies++;
             GORT_ON_RECV(i == 4 ? empty : no_channel, &got) {
                 which = GORT_SELECT_STATUS == GORT_ECLOSED && got == 0 ? 4 : 100;

@@ -74,23 +74,18 @@ private:
 
     /// For gort: what it returns is a failure to gort too, which cancels the context.
     template <class Task> static int run(gort_ctx_t *ctx, void *arg) {
-        std::unique_ptr<Task> mine(static_cast<Task *>(arg));
+        const std::unique_ptr<Task> mine(static_cast<Task *>(arg)); // gone before gort says that it is done
         group &owner = mine->owner;
         int code = GORT_OK;
 #if GORT_HPP_EXCEPTIONS
-        try {
-            code = result(ctx, *mine);
-            mine.reset(); // before gort says that it is done
-        }
-        GORT_HPP_PASS_PANIC
-        catch (...) {
-            code = GORT_EPANIC;
+        const bool threw = detail::caught([&] { code = result(ctx, *mine); }, [&] {
             if (!owner.failed_.exchange(true, std::memory_order_relaxed))
                 owner.thrown_ = std::current_exception();
-        }
+        });
+        if (threw)
+            return GORT_EPANIC;
 #else
         code = result(ctx, *mine);
-        mine.reset();
 #endif
         if (code != GORT_OK && !owner.failed_.exchange(true, std::memory_order_relaxed))
             owner.code_ = code;

@@ -18,16 +18,6 @@
 #include <string_view>
 #include <typeinfo>
 
-/* Before a `catch (...)`: lets a panic through. libstdc++ would catch it; libc++ never does. */
-#if defined(__GLIBCXX__)
-#define GORT_HPP_PASS_PANIC                                                                              \
-    catch (abi::__forced_unwind &) {                                                                     \
-        throw;                                                                                           \
-    }
-#else
-#define GORT_HPP_PASS_PANIC
-#endif
-
 namespace gort {
 
 /// Go's panic. Does not return: the deferred calls run, and if none recovers, the process ends with status 2.
@@ -45,45 +35,64 @@ inline std::optional<std::string> recover() {
 namespace detail {
 
 #if GORT_HPP_EXCEPTIONS
-/// "C++ exception std::runtime_error: no such file"; to be called in a handler. Empty if there is no memory.
-inline std::string describe(const std::exception *exception) noexcept {
+
+/// Calls `body()`. If an exception comes out of it, calls `handler()` where std::current_exception() is that one, and
+/// returns true. A panic goes on: libstdc++ would have `catch (...)` stop it, libc++ never does.
+template <class Body, class Handler>
+#if defined(__GLIBCXX__)
+__attribute__((no_sanitize("undefined"))) // __forced_unwind is a mark: there is no object to refer to
+#endif
+bool caught(Body &&body, Handler &&handler) {
+    try {
+        body();
+        return false;
+    }
+#if defined(__GLIBCXX__)
+    catch (abi::__forced_unwind &) {
+        throw;
+    }
+#endif
+    catch (...) {
+        handler();
+        return true;
+    }
+}
+
+/// In a handler: "C++ exception std::runtime_error: no such file". Empty if there is no memory.
+inline std::string describe() noexcept {
     try {
         std::string text = "C++ exception";
-#if defined(__cpp_rtti)
-        const std::type_info *type = exception ? &typeid(*exception) : abi::__cxa_current_exception_type();
-        if (type != nullptr) {
+        const auto add_name = [&text](const std::type_info *type) {
+            if (type == nullptr)
+                return;
             int status = 0;
             const std::unique_ptr<char, void (*)(void *)> name(
                 abi::__cxa_demangle(type->name(), nullptr, nullptr, &status), std::free);
             text.append(" ").append(name ? name.get() : type->name());
+        };
+        try {
+            throw;
+        } catch (const std::exception &exception) {
+            add_name(abi::__cxa_current_exception_type());
+            text.append(": ").append(exception.what());
+        } catch (...) {
+            add_name(abi::__cxa_current_exception_type());
         }
-#endif
-        if (exception != nullptr)
-            text.append(": ").append(exception->what());
         return text;
     } catch (const std::exception &) {
         return std::string();
     }
 }
+
 #endif
 
 /// Calls `body`, on which gort stands: an exception must not go further, and becomes a panic.
 template <class Body> void at_edge(Body &&body) {
 #if GORT_HPP_EXCEPTIONS
     std::string text;
-    try {
-        body();
-        return;
-    }
-    GORT_HPP_PASS_PANIC
-    catch (const std::exception &exception) {
-        text = describe(&exception);
-    }
-    catch (...) {
-        text = describe(nullptr);
-    }
-    // Outside the handlers: the exception is gone, and deferred calls may throw and catch as they like.
-    panic(text.empty() ? "C++ exception" : text.c_str());
+    if (caught(body, [&text] { text = describe(); }))
+        // Outside the handler: the exception is gone, and deferred calls may throw and catch as they like.
+        panic(text.empty() ? "C++ exception" : text.c_str());
 #else
     body();
 #endif
@@ -158,7 +167,7 @@ template <class F> struct attempt {
         self.refused = gort_defer(recover, arg);
         if (self.refused != GORT_OK)
             return;
-        try {
+        const auto call = [&self] {
             if constexpr (std::is_void_v<result_type>) {
                 std::invoke(std::forward<F>(self.f));
                 self.result.emplace(true);
@@ -167,11 +176,8 @@ template <class F> struct attempt {
             } else {
                 self.result.emplace(std::invoke(std::forward<F>(self.f)));
             }
-        }
-        GORT_HPP_PASS_PANIC
-        catch (...) {
-            self.thrown = std::current_exception();
-        }
+        };
+        caught(call, [&self] { self.thrown = std::current_exception(); });
     }
 
     static void recover(void *arg) {

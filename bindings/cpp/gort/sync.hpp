@@ -38,13 +38,7 @@ private:
         static void run(void *arg) {
             shared &self = *static_cast<shared *>(arg);
 #if GORT_HPP_EXCEPTIONS
-            try {
-                self.body();
-            }
-            GORT_HPP_PASS_PANIC
-            catch (...) {
-                self.thrown = std::current_exception();
-            }
+            detail::caught(self.body, [&self] { self.thrown = std::current_exception(); });
 #else
             self.body();
 #endif
