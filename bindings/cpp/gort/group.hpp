@@ -20,10 +20,9 @@ public:
     group(const group &) = delete;
     group &operator=(const group &) = delete;
     ~group() {
-        if (!waited_) {
-            gort_ctx_cancel(gort_group_ctx(raw_));
-            gort_group_wait(raw_);
-        }
+        // Nothing to do if somebody has waited.
+        gort_ctx_cancel(gort_group_ctx(raw_));
+        gort_group_wait(raw_);
         gort_group_release(raw_);
     }
 
@@ -45,7 +44,6 @@ public:
     /// Waits until all have ended. Throws the exception of the first failure, or returns its int; 0 if none failed.
     int wait() {
         const int code = gort_group_wait(raw_);
-        waited_ = true;
         if (!failed_.load(std::memory_order_relaxed)) // ordered by the wait
             return code;
 #if GORT_HPP_EXCEPTIONS
@@ -65,7 +63,6 @@ private:
     template <class F, class Start> bool start(Start &&admit, F &&f, const char *call) {
         using task_type = task<std::decay_t<F>>;
         std::unique_ptr<task_type> owned(new task_type(*this, std::forward<F>(f)));
-        waited_ = false;
         const status admitted = detail::expected(admit(raw_, run<task_type>, owned.get()), call);
         if (admitted)
             owned.release(); // the goroutine's; it may have run by now
@@ -114,7 +111,6 @@ private:
     }
 
     gort_group_t *raw_;
-    bool waited_ = true;
     // The first failure; written by who sets `failed_`, read after the wait.
     std::atomic<bool> failed_{false};
     int code_ = GORT_OK;
