@@ -88,6 +88,19 @@ inline void all_gone() {
     CHECK_EQ(tracked_live.load(), 0);
 }
 
+/// waitgroup::go, but on a plain thread. (To join a thread would hold up a worker, perhaps the only one.)
+template <class F> void go_thread(gort::waitgroup &wg, F f) {
+    wg.add();
+    std::thread([&wg, f = std::move(f)]() mutable {
+        {
+            F mine = std::move(f);
+            CHECK(!gort_in_goroutine());
+            mine();
+        }
+        wg.done();
+    }).detach();
+}
+
 #define RUN_FOR_EACH(test)                                                                                   \
     do {                                                                                                     \
         RUN_BOTH(test<boxed>);                                                                               \

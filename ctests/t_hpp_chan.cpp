@@ -137,15 +137,12 @@ template <class T> static void crowds() {
                 if ((received += value.value()) == 3 * rounds)
                     ch.close();
         };
-        std::vector<std::thread> threads;
         for (int i = 0; i < 3; i++) {
             all.go(send);
             all.go(receive);
         }
-        threads.emplace_back(send);
-        threads.emplace_back(receive);
-        for (std::thread &thread : threads)
-            thread.join();
+        go_thread(all, send);
+        go_thread(all, receive);
         all.wait();
         CHECK_EQ(sent.load(), received.load());
         CHECK(received.load() >= 3 * rounds);

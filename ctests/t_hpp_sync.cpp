@@ -5,13 +5,10 @@
 // `body(i)` in 4 goroutines and 2 threads.
 template <class Body> static void everywhere(Body &&body) {
     gort::waitgroup all;
-    std::vector<std::thread> threads;
     for (int i = 0; i < 4; i++)
         all.go([&body, i] { body(i); });
     for (int i = 4; i < 6; i++)
-        threads.emplace_back([&body, i] { body(i); });
-    for (std::thread &thread : threads)
-        thread.join();
+        go_thread(all, [&body, i] { body(i); });
     all.wait();
 }
 
@@ -219,13 +216,12 @@ static void semaphores() {
 // Values are handed between goroutines and threads with no other order than the channel's.
 static void goroutines_and_threads() {
     gort::chan<std::string> to_threads, back(4);
-    std::vector<std::thread> threads;
+    gort::waitgroup threads, wg;
     for (int i = 0; i < 3; i++)
-        threads.emplace_back([=] {
+        go_thread(threads, [=] {
             for (auto text : to_threads)
                 back.send(text + "!");
         });
-    gort::waitgroup wg;
     std::atomic<int> good{0};
     for (int i = 0; i < 4; i++)
         wg.go([=, &good] {
@@ -236,8 +232,7 @@ static void goroutines_and_threads() {
         });
     wg.wait();
     to_threads.close();
-    for (std::thread &thread : threads)
-        thread.join();
+    threads.wait();
     CHECK_EQ(good.load(), 400);
 }
 
