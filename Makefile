@@ -55,8 +55,9 @@ examples: build ## Build the examples and the programs of the tutorial, and comp
 	ctests/tutorial
 
 install: $(if $(SKIP_BUILD),,build) ## Install to PREFIX below DESTDIR (SKIP_BUILD=1: what is built already)
-	$(INSTALL) -d "$(DESTDIR)$(INCLUDEDIR)" "$(DESTDIR)$(LIBDIR)" "$(DESTDIR)$(PKGCONFIGDIR)"
+	$(INSTALL) -d "$(DESTDIR)$(INCLUDEDIR)/gort" "$(DESTDIR)$(LIBDIR)" "$(DESTDIR)$(PKGCONFIGDIR)"
 	$(INSTALL) -m 644 include/gort.h $(wildcard bindings/c/*.h bindings/cpp/*.hpp) "$(DESTDIR)$(INCLUDEDIR)"
+	$(INSTALL) -m 644 $(wildcard bindings/cpp/gort/*.hpp) "$(DESTDIR)$(INCLUDEDIR)/gort"
 	$(INSTALL) -m 644 $(RELEASE)/libgort.a "$(DESTDIR)$(LIBDIR)/libgort.a"
 	$(INSTALL) -m 755 $(RELEASE)/libgort.so "$(DESTDIR)$(LIBDIR)/libgort.so.$(VERSION)"
 	ln -sf libgort.so.$(VERSION) "$(DESTDIR)$(LIBDIR)/libgort.so.$(MAJOR)"

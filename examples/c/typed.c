@@ -17,22 +17,17 @@ struct answer {
 GORT_CHAN_DEFINE(questions, struct question)
 GORT_CHAN_DEFINE(answers, struct answer)
 
-struct worker {
-    questions_t in;
-    answers_t out;
-};
-
-static void work(struct worker worker)
+static void work(questions_t in, answers_t out)
 {
     struct question question;
-    while (questions_recv(worker.in, &question) == GORT_OK) {
+    while (questions_recv(in, &question) == GORT_OK) {
         struct answer answer = { .number = question.number, .factorial = 1 };
         for (int i = 2; i <= question.number; i++)
             answer.factorial *= i;
-        answers_send(worker.out, answer);
+        answers_send(out, answer);
     }
 }
-GORT_GO_DEFINE(work, struct worker)
+GORT_GO_DEFINE(work, questions_t, in, answers_t, out)
 
 static int run(void *arg)
 {
@@ -43,7 +38,7 @@ static int run(void *arg)
     answers_t out = answers_new(0);
     gort_waitgroup_t workers = {0};
     for (int i = 0; i < WORKERS; i++) {
-        int status = GORT_WAITGROUP_GO(&workers, work, (struct worker){ .in = in, .out = out });
+        int status = work_waitgroup_go(&workers, in, out);
         if (status != GORT_OK)
             fprintf(stderr, "typed: one worker less: %s\n", gort_strerror(status));
     }
@@ -53,15 +48,13 @@ static int run(void *arg)
     struct answer answer;
     for (int answered = 0; answered < LAST;) {
         questions_t ask = question.number <= LAST ? in : (questions_t){0};   /* no channel: never ready */
-        gort_case_t cases[] = {
-            GORT_CASE_SEND(ask, &question),
-            GORT_CASE_RECV(out, &answer),
-        };
-        if (gort_select(cases, 2) == 0) {
-            question.number++;
-        } else {
-            factorials[answer.number] = answer.factorial;
-            answered++;
+        GORT_SELECT {
+            GORT_ON_SEND(ask, &question)
+                question.number++;
+            GORT_ON_RECV(out, &answer) {
+                factorials[answer.number] = answer.factorial;
+                answered++;
+            }
         }
     }
     questions_close(in);
