@@ -1,7 +1,8 @@
 /*
- * Two ways to stop a goroutine that works for ever: a flag behind a mutex, which it looks at before each
- * round, and a channel that is closed, which ends even its sleep between rounds. Nobody can stop a goroutine
- * from outside: it must look.
+ * Three ways to stop a goroutine that works for ever: a flag behind a mutex, which it looks at before each
+ * round; a channel that is closed, which ends even its sleep between rounds; and a context, which is such a
+ * channel and more: it may end by a deadline or with its parent, and says why. Nobody can stop a goroutine from
+ * outside: it must look.
  */
 #include <gort.h>
 #include <stdbool.h>
@@ -13,6 +14,7 @@ struct job {
     gort_mutex_t lock;
     bool stop;              /* guarded by lock: the first way */
     gort_chan_t *done;      /* closed: the second way */
+    gort_ctx_t *ctx;        /* the third way */
 };
 
 static void work_while_no_flag(void *arg)
@@ -37,6 +39,15 @@ static void work_until_done(void *arg)
         /* Sleeps for an hour, or until somebody closes the channel. Nobody ever sends on it. */
         if (gort_chan_recv_until(job->done, NULL, gort_now() + 60 * GORT_MINUTE) == GORT_ECLOSED)
             return;
+    }
+}
+
+static void work_while_wanted(void *arg)
+{
+    struct job *job = arg;
+    while (gort_ctx_err(job->ctx) == GORT_OK) {
+        gort_chan_try_send(job->rounds, NULL);
+        gort_chan_recv_until(gort_ctx_done(job->ctx), NULL, gort_now() + GORT_MILLISECOND);
     }
 }
 
@@ -71,6 +82,19 @@ static int run(void *arg)
     gort_chan_close(job.done);
     gort_waitgroup_wait(&running);
     printf("stopped by a closed channel, in its sleep\n");
+
+    while (gort_chan_try_recv(job.rounds, NULL) == GORT_OK)
+        ;
+    gort_ctx_t *parent = gort_ctx_with_cancel(gort_ctx_background());
+    job.ctx = gort_ctx_with_timeout(parent, GORT_MINUTE);
+    start(&running, work_while_wanted, &job);
+    for (int i = 0; i < 3; i++)
+        gort_chan_recv(job.rounds, NULL);
+    gort_ctx_cancel(parent);
+    gort_waitgroup_wait(&running);
+    printf("stopped by a context, whose parent was cancelled: %s\n", gort_strerror(gort_ctx_err(job.ctx)));
+    gort_ctx_release(job.ctx);
+    gort_ctx_release(parent);
 
     gort_chan_release(job.rounds);
     gort_chan_release(job.done);
