@@ -19,7 +19,8 @@
 //! Two more things follow. What is thrown is no Rust panic and no C++ exception: Rust frames on the way (of this
 //! library: `gort_try`, `gort_once_do`, `gort_main`'s first function, the wait group's calls) are simply left,
 //! so **none of them may hold anything with a destructor across a call of a user's function**; each edge says
-//! so. And a cleanup or a deferred call may park and go on on another thread in the middle of all this:
+//! so. (They have no landing pads, since the library is built with `panic = "abort"`. Cargo builds unit tests without
+//! that, and their `extern "C"` functions abort when they are unwound, so all of this is tested in `ctests`.) And a cleanup or a deferred call may park and go on on another thread in the middle of all this:
 //! everything that is under way lies in the goroutine's own memory (its record, its stack, the heap), and so
 //! does the state of the unwinder, which is in frames of its own on this stack.
 

@@ -1,8 +1,7 @@
+//! How a function ends otherwise than by returning is tested in `ctests`: see `panic/mod.rs`.
+
 use super::*;
-use crate::panic;
-use crate::sched::{self, Spawn};
 use crate::sync::testing::{Random, intact, poison, within_a_minute};
-use std::ffi::c_void;
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 use std::thread;
 
@@ -82,33 +81,5 @@ fn the_memory_is_the_waiters() {
                 drop(Box::from_raw(once.into_inner()));
             }
         }
-    });
-}
-
-/// Two onces, one in the function of the other, whose function ends the goroutine: both are done, the inner
-/// first.
-#[test]
-fn a_function_that_ends_its_goroutine_has_ended() {
-    within_a_minute(|| {
-        unsafe extern "C" fn body(onces: *mut c_void) {
-            // SAFETY: what the test below leaks.
-            let [outer, inner] = unsafe { &*onces.cast::<[Once; 2]>() };
-            run(outer, || {
-                run(inner, || panic::exit());
-                unreachable!();
-            });
-            unreachable!();
-        }
-        let onces: &'static [Once; 2] = Box::leak(Box::new([Once::new(), Once::new()]));
-        let arg = ptr::from_ref(onces).cast_mut().cast();
-        let spawn = Spawn { body, arg, class: None, flags: 0, extra: None, at_end: None };
-        assert!(sched::spawn(spawn).is_ok());
-        let [outer, inner] = onces;
-        while !outer.state.is_done() {
-            thread::yield_now();
-        }
-        assert!(inner.state.is_done());
-        run(outer, || unreachable!());
-        run(inner, || unreachable!());
     });
 }

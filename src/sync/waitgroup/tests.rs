@@ -60,7 +60,7 @@ fn the_counter_goes_up_to_the_greatest_i32() {
 fn a_negative_counter_is_a_panic() {
     dies(
         "sync::waitgroup::tests::a_negative_counter_is_a_panic",
-        "panic: sync: negative WaitGroup counter\n\n",
+        "panic: sync: negative WaitGroup counter\n\ngoroutine 0 [thread]:\n",
         || done(&WaitGroup::new()),
     );
 }
@@ -69,7 +69,7 @@ fn a_negative_counter_is_a_panic() {
 fn a_hugely_negative_counter_is_a_panic() {
     dies(
         "sync::waitgroup::tests::a_hugely_negative_counter_is_a_panic",
-        "panic: sync: negative WaitGroup counter\n\n",
+        "panic: sync: negative WaitGroup counter\n\ngoroutine 0 [thread]:\n",
         || add(&WaitGroup::new(), i64::MIN),
     );
 }
@@ -78,7 +78,7 @@ fn a_hugely_negative_counter_is_a_panic() {
 fn too_great_a_counter_is_a_panic() {
     dies(
         "sync::waitgroup::tests::too_great_a_counter_is_a_panic",
-        "panic: sync: WaitGroup counter overflow\n\n",
+        "panic: sync: WaitGroup counter overflow\n\ngoroutine 0 [thread]:\n",
         || {
             let group = WaitGroup::new();
             add(&group, 1);
