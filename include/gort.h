@@ -188,6 +188,8 @@ int gort_init(const gort_options_t *opts);
  * Blocks the calling thread until `fn` returns. May be called again afterwards. From a goroutine, or while
  * another main goroutine is running, it is a fatal error. If `fn` calls gort_exit(), the others go on and this
  * call never returns; when the last of them ends: "no goroutines (main called gort_exit) - deadlock!".
+ * If no goroutine can run and nothing can wake one, the process ends with status 2 and a dump: "fatal error: all
+ * goroutines are asleep - deadlock!". A thread that is not gort's and does not wait in gort for ever suppresses that.
  * What `fn` returns; GORT_EINVAL if `fn` is NULL. Since 0.1.
  */
 int gort_main(gort_main_fn_t fn_,
