@@ -83,6 +83,8 @@ mod tests {
         assert!(threads().unwrap() > 40);
         assert!(threads_at_a_glance().unwrap() > 40);
         barrier.wait();
-        threads_then.into_iter().for_each(|thread| drop(thread.join().unwrap()));
+        for thread in threads_then {
+            thread.join().unwrap();
+        }
     }
 }

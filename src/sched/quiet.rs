@@ -30,12 +30,12 @@ impl Pending {
         Pending(AtomicUsize::new(0))
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "nothing waits for the world yet"))]
+    #[expect(dead_code, reason = "nothing waits for the world yet")]
     pub(crate) fn raise(&self) {
         self.0.fetch_add(1, Ordering::SeqCst);
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "as above"))]
+    #[expect(dead_code, reason = "as above")]
     pub(crate) fn lower(&self) {
         self.0.fetch_sub(1, Ordering::SeqCst);
     }
