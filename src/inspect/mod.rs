@@ -1,4 +1,5 @@
 //! Seeing inside.
 #![allow(dead_code, unused_imports)]
 
+pub(crate) mod leaks;
 pub(crate) mod list;

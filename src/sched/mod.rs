@@ -17,6 +17,7 @@
 //! | `stackless.rs` | goroutines for which there is no stack at the moment |
 //! | `wait.rs`, `timer/` | waiting: claims, queues, deadlines |
 //! | `runtime.rs`, `main.rs`, `fork.rs` | starting it all; `gort_main`; starting afresh in a forked child |
+//! | `roster.rs` | all workers, for the search for leaked goroutines |
 //! | `arm.rs` | who must be told of a timer |
 //! | `cleanup.rs` | what is still to be done for a call whose callback ends the goroutine |
 //! | `look.rs` | reading the records of goroutines that are somebody else's |
@@ -57,6 +58,8 @@ mod pool;
 mod proc;
 mod reason;
 #[cfg(not(loom))]
+mod roster;
+#[cfg(not(loom))]
 mod run;
 #[cfg(not(loom))]
 mod runtime;
@@ -86,6 +89,7 @@ pub(crate) use {
     look::{Parked, View, for_each},
     main::main,
     pin::{lock_thread, unlock_thread},
+    roster::{StoppedWorker, WORKER_SIZE, for_each_worker, goroutine_on, lock_roster, unlock_roster},
     runtime::{Options, rt, start},
     spawn::{NoMemory, Spawn, go, spawn, spawn_at},
     switch::{current_goroutine, exit, park, ready, sleep, yield_now},

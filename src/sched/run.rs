@@ -58,6 +58,8 @@ pub(super) fn run(rt: &'static Runtime, w: &'static Worker, task: Task) {
             // SAFETY: `park`'s caller promised that it may be called once, here. From here on somebody else
             // may run `g`.
             unsafe { release(arg) };
+            // This park is done with: what is left of it points to nothing that matters (see `roster`).
+            w.left.set(Left::Yielded);
         }
         Left::Yielded => {
             // SAFETY: as above: the goroutine has left and is ours to queue; this worker holds `proc`.
