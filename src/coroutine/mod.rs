@@ -45,7 +45,7 @@ pub(crate) use pool::{
     acquire, acquire_batch, for_each_held_slab, for_each_slot, release, release_batch, reserved_bytes};
 pub(crate) use stack::Stack;
 pub(crate) use switch::Coroutine;
-pub(crate) use trim::{after_fork_child, after_fork_parent, before_fork};
+pub(crate) use trim::{after_fork_child, after_fork_parent, before_fork, trims};
 
 /// Why no stack can be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -52,6 +52,11 @@ pub(super) fn tick() -> u32 {
     TICK.load(Ordering::Relaxed)
 }
 
+/// Is there a thread?
+pub(crate) fn trims() -> bool {
+    STATE.load(Ordering::Relaxed) != ABSENT
+}
+
 /// A stack has been released; to be called after the pool's lock.
 #[inline]
 pub(super) fn note() {

@@ -49,3 +49,6 @@ pub mod sem;
 
 /// Timers, tickers
 pub mod time;
+
+/// Seeing inside
+pub mod inspect;

@@ -1,3 +1,3 @@
 //! All goroutines, for whoever reports on them.
 
-pub(crate) use crate::sched::{Parked, View, for_each};
+pub(crate) use crate::sched::{View, for_each};

@@ -1,5 +1,110 @@
-//! Seeing inside.
-#![allow(dead_code, unused_imports)]
+//! Seeing inside: dumps of all goroutines, backtraces, counts.
+//!
+//! | file | what lives there |
+//! |---|---|
+//! | `list.rs`, `waits.rs` | every goroutine; the objects that it waits on |
+//! | `dump.rs` | the text of a dump |
+//! | `unwind.rs`, `modules.rs`, `memory.rs` | backtraces, and reading what others are using |
+//! | `symbols.rs` | from addresses to functions and lines |
+//! | `out.rs` | writing to a file descriptor |
+//! | `leaks/` | which goroutines can never wake |
+//! | `quit.rs` | SIGQUIT under `gort_main` |
+//!
+//! The one thing to know: **nothing is stopped** (but by `leaks/`, for a moment)**, and nothing that is read is believed before it was checked**
+//! (`sched/look.rs`). All of this allocates and takes the loader's lock, so none of it may be called in a signal
+//! handler; and it wants more stack than a goroutine may have left, so it runs on a thread of its own when a
+//! goroutine asks.
 
-pub(crate) mod leaks;
+mod dump;
+mod leaks;
 pub(crate) mod list;
+mod memory;
+mod modules;
+mod out;
+pub(crate) mod quit;
+mod symbols;
+mod unwind;
+mod waits;
+
+use crate::sched::{current_goroutine, me};
+use dump::Caller;
+use out::Out;
+
+/// Every goroutine, to `fd`. `Err`: the errno of the first write that failed.
+pub(crate) fn dump_all(fd: i32) -> Result<(), i32> {
+    // Where there is no telling, nobody is marked.
+    let leaked = leaks::find().unwrap_or_default();
+    let caller = me().map(|(id, _)| Caller { id, frames: unwind::own() });
+    elsewhere(|| {
+        let mut out = Out::new(fd);
+        // An error is kept in `out`.
+        let _ = dump::write(&mut out, caller.as_ref(), &dump::Leaked { ids: &leaked, only: false });
+        out.finish()
+    })
+}
+
+/// The goroutines that can never wake, to `fd`, and how many they are. `Err`: an errno, of the search or of the
+/// first write that failed.
+pub(crate) fn report_leaks(fd: i32) -> Result<usize, i32> {
+    let leaked = leaks::find()?;
+    if !leaked.is_empty() {
+        elsewhere(|| {
+            let mut out = Out::new(fd);
+            // An error is kept in `out`.
+            let _ = dump::write(&mut out, None, &dump::Leaked { ids: &leaked, only: true });
+            out.finish()
+        })?;
+    }
+    Ok(leaked.len())
+}
+
+/// A backtrace to `fd`: of `pcs`, the addresses that the frames return to, the innermost first. Frames of gort's own
+/// before and behind the others are left out.
+pub(crate) fn write_frames(fd: i32, pcs: &[usize]) {
+    elsewhere(|| {
+        let mut out = Out::new(fd);
+        // Nobody listens: there is nobody to tell.
+        let _ = dump::write_backtrace(&mut out, "", pcs);
+        let _ = out.finish();
+    });
+}
+
+/// What follows a fatal error: a blank line, who the caller is, and its backtrace.
+pub(crate) fn write_caller(fd: i32) {
+    let frames = unwind::own();
+    let title = match me() {
+        Some((id, Some(name))) => format!("\ngoroutine {id} \"{name}\" [running]:\n"),
+        Some((id, None)) => format!("\ngoroutine {id} [running]:\n"),
+        None => "\nthread [running]:\n".to_owned(),
+    };
+    elsewhere(|| {
+        let mut out = Out::new(fd);
+        // As above.
+        let _ = dump::write_backtrace(&mut out, &title, &frames);
+        let _ = out.finish();
+    });
+}
+
+/// Run `f` on a stack that is large enough: on the caller's thread or, if that is a goroutine, on one that is started
+/// for it and waited for.
+fn elsewhere<R: Send>(f: impl FnOnce() -> R + Send) -> R {
+    let mut f = Some(f);
+    let mut result = None;
+    let mut run = || result = f.take().map(|f| f());
+    if current_goroutine().is_null() {
+        run();
+    } else {
+        let started = std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new().name("gort-dump".into()).stack_size(1 << 20);
+            // Waited for at the end of the scope.
+            thread.spawn_scoped(scope, &mut run).is_ok()
+        });
+        if !started {
+            run();
+        }
+    }
+    match result {
+        Some(result) => result,
+        None => unreachable!("it was called, on one thread or the other"),
+    }
+}

@@ -149,7 +149,7 @@ impl Fresh {
 }
 
 /// What a goroutine is doing.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[repr(u8)]
 pub(crate) enum State {
     Running = 1,

@@ -7,7 +7,7 @@
 use super::goroutine::{Extra, Fresh, Goroutine, Parent, State, lock_extras, unlock_extras};
 use super::proc::coarse_age;
 use super::reason::WaitReason;
-use super::{fresh, runtime};
+use super::{current_goroutine, fresh, runtime};
 use crate::coroutine::{self, Coroutine, GUARD, Stack};
 use crate::primitive::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 use crate::primitive::now;
@@ -34,7 +34,10 @@ pub(crate) struct View {
     pub(crate) spawned_at: usize,
     /// The goroutine that spawned it, or 0.
     pub(crate) parent: u64,
-    /// The argument of its function.
+    /// It may have a name.
+    pub(crate) named: bool,
+    /// Its function, and the argument of it.
+    pub(crate) body: usize,
     pub(crate) arg: usize,
     /// The address of its record: a `Goroutine` on the top page of its stack or, if it has not run, a `Fresh`.
     pub(crate) record: usize,
@@ -97,6 +100,13 @@ impl View {
     }
 }
 
+/// The calling goroutine's number, and the name given at spawn. `None` on a plain thread.
+pub(crate) fn me() -> Option<(u64, Option<String>)> {
+    // SAFETY: null, or the calling goroutine's own record.
+    let g = unsafe { current_goroutine().as_ref() }?;
+    Some((g.id, g.name().map(|name| name.to_string_lossy().into_owned())))
+}
+
 /// Meet every goroutine that there is from before this call until after it, and perhaps some that come or go
 /// meanwhile; each once. `f` may take its time: nobody waits for it.
 pub(crate) fn for_each(mut f: impl FnMut(&View)) {
@@ -144,6 +154,8 @@ fn fresh_view(record: *mut Fresh) -> Option<View> {
             locked: false,
             spawned_at: (&raw const (*record).spawned_at).read_volatile(),
             parent: (&raw const (*record).parent).cast::<Parent>().read_volatile().id(),
+            named: !(&raw const (*record).extra).cast::<*const Extra>().read_volatile().is_null(),
+            body: (&raw const (*record).body).cast::<usize>().read_volatile(),
             arg: (&raw const (*record).arg).read_volatile().addr(),
             record: record.addr(),
             stack: 0..0,
@@ -186,6 +198,8 @@ fn bound_view(stack: Stack, time: i64) -> Option<View> {
                 locked: (&raw const (*g).lock_depth).read_volatile() != 0,
                 spawned_at: (&raw const (*g).spawned_at).read_volatile(),
                 parent: (&raw const (*g).parent).cast::<Parent>().read_volatile().id(),
+                named: !(&raw const (*g).extra).cast::<*const Extra>().read_volatile().is_null(),
+                body: (&raw const (*g).body).cast::<usize>().read_volatile(),
                 arg: (&raw const (*g).arg).read_volatile().addr(),
                 record: g.addr(),
                 stack: stack.base().addr() + GUARD..g.addr(),

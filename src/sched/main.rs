@@ -8,6 +8,7 @@ use super::runtime::Runtime;
 use super::{Spawn, current_goroutine, fork, rt, spawn};
 use crate::coroutine::Class;
 use crate::fatal::fatal;
+use crate::inspect::quit;
 use crate::primitive::atomic::{AtomicBool, AtomicU32, Ordering, fence};
 use crate::primitive::{FOREVER, futex_wait, futex_wake};
 use std::ffi::c_void;
@@ -21,6 +22,7 @@ static RUNNING: AtomicBool = AtomicBool::new(false);
 /// In a forked child: no main goroutine is running.
 pub(super) fn forget() {
     RUNNING.store(false, Ordering::Release);
+    quit::restore();
 }
 
 /// What the waiting thread and the main goroutine share; on the thread's stack.
@@ -30,9 +32,11 @@ struct Main {
     result: i32,
     /// The function returned (and did not call `gort_exit`).
     returned: bool,
-    /// Futex: `DONE` when `result` is there, `EXITED` when there will be none.
-    done: AtomicU32,
 }
+
+/// What the thread in `gort_main` sleeps on (a futex): `DONE` when the result is there, `EXITED` when there will be
+/// none; and `quit::ASKED` with either or none. A static, as a signal handler may come to it late.
+static STATUS: AtomicU32 = AtomicU32::new(0);
 
 const DONE: u32 = 1;
 const EXITED: u32 = 2;
@@ -45,7 +49,9 @@ pub(crate) fn main(body: unsafe extern "C" fn(*mut c_void) -> i32, arg: *mut c_v
     if RUNNING.swap(true, Ordering::AcqRel) {
         fatal(format_args!("gort_main: another main goroutine is running"));
     }
-    let mut main = Main { body, arg, result: 0, returned: false, done: AtomicU32::new(0) };
+    let mut main = Main { body, arg, result: 0, returned: false };
+    STATUS.store(0, Ordering::Relaxed);
+    quit::install(&STATUS);
     let shared = (&raw mut main).cast::<c_void>();
     let spawned = spawn(Spawn {
         body: run as Body,
@@ -60,26 +66,28 @@ pub(crate) fn main(body: unsafe extern "C" fn(*mut c_void) -> i32, arg: *mut c_v
     }
     // Acquire pairs with the Release in `ended`.
     loop {
-        match main.done.load(Ordering::Acquire) {
+        match STATUS.load(Ordering::Acquire) {
             DONE => break,
+            asked if asked & quit::ASKED != 0 => quit::quit(),
             EXITED => {
                 // A goroutine that ended just when `main_exited` was set may have missed it, and have been missed
                 // by the main goroutine's own look. By now its end is seen.
                 std::thread::sleep(Duration::from_millis(1));
                 check_exited(rt());
-                futex_wait(&main.done, EXITED, FOREVER);
+                futex_wait(&STATUS, EXITED, FOREVER);
             }
-            none => futex_wait(&main.done, none, FOREVER),
+            none => futex_wait(&STATUS, none, FOREVER),
         }
     }
+    quit::restore();
     RUNNING.store(false, Ordering::Release);
-    // SAFETY: written by the main goroutine before `done`; read through the pointer it was shared by.
+    // SAFETY: written by the main goroutine before `STATUS` was; read through the pointer it was shared by.
     unsafe { (*shared.cast::<Main>()).result }
 }
 
 unsafe extern "C" fn run(shared: *mut c_void) {
     let main = shared.cast::<Main>();
-    // SAFETY: the waiting thread keeps it in place until `done`, and reads it only then.
+    // SAFETY: the waiting thread keeps it in place until `STATUS` is set, and reads it only then.
     unsafe {
         let result = ((*main).body)((*main).arg);
         if current_goroutine().is_null() {
@@ -95,19 +103,14 @@ unsafe extern "C" fn run(shared: *mut c_void) {
 /// `shared` is the `Main` of this goroutine, which has just ended.
 unsafe fn ended(shared: *mut c_void) {
     let main = shared.cast::<Main>();
-    // SAFETY: as in `run`; after the store the thread may return, so only the address is used.
-    unsafe {
-        if (*main).returned {
-            let done = &raw const (*main).done;
-            (*done).store(DONE, Ordering::Release);
-            futex_wake(done, 1);
-        } else {
-            // `gort_exit`: the others go on, and the thread that called `gort_main` waits for ever.
-            rt().main_exited.store(true, Ordering::SeqCst);
-            (*main).done.store(EXITED, Ordering::Release);
-            futex_wake(&raw const (*main).done, 1);
-        }
+    // SAFETY: as in `run`; once `STATUS` is set the thread may return.
+    let returned = unsafe { (*main).returned };
+    if !returned {
+        // `gort_exit`: the others go on, and the thread that called `gort_main` waits for ever.
+        rt().main_exited.store(true, Ordering::SeqCst);
     }
+    STATUS.fetch_or(if returned { DONE } else { EXITED }, Ordering::Release);
+    futex_wake(&STATUS, 1);
 }
 
 /// A goroutine has ended after the main goroutine called `gort_exit`: was it the last?

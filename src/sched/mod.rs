@@ -86,11 +86,11 @@ pub(crate) use {
     arm::{Added, add_timer},
     cleanup::Cleanup,
     goroutine::{AtEnd, BY_TIMER, Extra, Goroutine, PINNED, State},
-    look::{Parked, View, for_each},
+    look::{View, for_each, me},
     main::main,
     pin::{lock_thread, unlock_thread},
     roster::{StoppedWorker, WORKER_SIZE, for_each_worker, goroutine_on, lock_roster, unlock_roster},
-    runtime::{Options, rt, start},
+    runtime::{Options, counts, rt, start},
     spawn::{NoMemory, Spawn, go, spawn, spawn_at},
     switch::{current_goroutine, exit, park, ready, sleep, yield_now},
 };

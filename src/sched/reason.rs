@@ -1,7 +1,7 @@
 //! Why a goroutine waits, in Go's words: what a dump and a deadlock report print.
 
 /// What a parked goroutine waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub(crate) enum WaitReason {
     /// Not waiting.

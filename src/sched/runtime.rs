@@ -32,6 +32,19 @@ const MAX_THREADS: u32 = 10_000;
 /// The default size of a goroutine's stack, bytes.
 const STACK_SIZE: usize = 256 * 1024;
 
+/// What `gort_stats` tells; see there.
+#[derive(Default)]
+pub(crate) struct Counts {
+    pub(crate) goroutines: u64,
+    pub(crate) spawned: u64,
+    pub(crate) workers: u64,
+    pub(crate) threads: u64,
+    pub(crate) parks: u64,
+    pub(crate) steals: u64,
+    pub(crate) wakeups: u64,
+    pub(crate) stack_bytes: u64,
+}
+
 pub(crate) struct Runtime {
     pub(super) pool: Pool,
     /// Processors with a lower number may run; 0 once the process exits.
@@ -162,6 +175,11 @@ pub(super) fn started() -> Option<&'static Runtime> {
     unsafe { RUNTIME.load(Ordering::Acquire).as_ref() }
 }
 
+/// For `gort_stats`: all 0 if there is no runtime yet.
+pub(crate) fn counts() -> Counts {
+    started().map_or_else(Counts::default, Runtime::counts)
+}
+
 impl Runtime {
     /// Lock the idle lists: the outermost lock of the scheduler.
     pub(super) fn lists(&self) -> MutexGuard<'_, Lists> {
@@ -222,6 +240,24 @@ impl Runtime {
         let spawned = self.procs().map(|p| p.spawned.load(Ordering::Acquire)).fold(0, u64::wrapping_add);
         let outside = self.outside_spawned.load(Ordering::Acquire);
         spawned.wrapping_add(outside).wrapping_sub(ended) as usize
+    }
+
+    /// Each number is read by itself, while the others go on changing.
+    fn counts(&self) -> Counts {
+        let sum = |of: fn(&Proc) -> &AtomicU64| -> u64 {
+            self.procs().map(|p| of(p).load(Ordering::Relaxed)).fold(0, u64::wrapping_add)
+        };
+        let workers = self.threads.load(Ordering::Relaxed).into();
+        Counts {
+            goroutines: self.num_goroutines() as u64,
+            spawned: sum(|p| &p.spawned) + self.outside_spawned.load(Ordering::Relaxed),
+            workers,
+            threads: workers + u64::from(coroutine::trims()),
+            parks: sum(|p| &p.parks),
+            steals: sum(|p| &p.steals),
+            wakeups: sum(|p| &p.wakeups) + self.outside_wakeups.load(Ordering::Relaxed),
+            stack_bytes: coroutine::reserved_bytes() as u64,
+        }
     }
 
     /// Let `n` processors run from now on, and return how many could before; `n < 1` only reads. Surplus

@@ -22,7 +22,7 @@
 //! shifted, XORed in: a chain of such links over blocks of one size that ends with nothing is no accident.
 
 use super::memory::{Mapping, Memory};
-use super::scratch::{Bits, Errno, Scratch};
+use super::scratch::{Bits, Errno};
 
 const ALIGN: usize = 16;
 const LEAST: usize = 32;

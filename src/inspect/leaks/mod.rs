@@ -31,13 +31,6 @@ use scratch::{Errno, Scratch};
 use search::{Caller, Search};
 use std::hint::black_box;
 
-/// A goroutine that can never wake.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Leak {
-    /// Its number.
-    pub(crate) id: u64,
-}
-
 /// The registers that belong to a function's caller.
 #[cfg(target_arch = "x86_64")]
 const SAVED: usize = 6;
@@ -47,7 +40,7 @@ const SAVED: usize = 12;
 /// Find all leaked goroutines, by number. All other threads of the process are stopped meanwhile. `Err`: an errno;
 /// EPERM if the process may not be traced, ENOTSUP if there is no telling.
 #[inline(never)]
-pub(crate) fn find() -> Result<Vec<Leak>, Errno> {
+pub(crate) fn find() -> Result<Vec<u64>, Errno> {
     let mut registers = [0usize; SAVED];
     let sp: usize;
     // SAFETY: stores into the array; what this function has saved of its caller's registers lies above `sp`.
@@ -86,7 +79,7 @@ pub(crate) fn find() -> Result<Vec<Leak>, Errno> {
 }
 
 #[inline(never)]
-fn search_from(registers: &[usize], sp: usize) -> Result<Vec<Leak>, Errno> {
+fn search_from(registers: &[usize], sp: usize) -> Result<Vec<u64>, Errno> {
     let errno = errno();
     // SAFETY: no preconditions.
     let tid = unsafe { libc::syscall(libc::SYS_gettid) as i32 };
@@ -96,7 +89,7 @@ fn search_from(registers: &[usize], sp: usize) -> Result<Vec<Leak>, Errno> {
     found
 }
 
-fn prepare_and_search(caller: &Caller<'_>) -> Result<Vec<Leak>, Errno> {
+fn prepare_and_search(caller: &Caller<'_>) -> Result<Vec<u64>, Errno> {
     let mut leaks = Scratch::new(1 << 26)?;
     let mut search = Search::new()?;
     let mut memory = Memory::new()?;

@@ -31,7 +31,6 @@
 //! from malloc's memory: the scheduler's queues keep old ones there. Whoever has taken a goroutine out of a queue of
 //! waiters and has not yet made it runnable has such a pointer in a register or on its stack.
 
-use super::Leak;
 use super::freeze::Frozen;
 use super::heap::Heap;
 use super::kernel;
@@ -150,7 +149,7 @@ impl Search {
         frozen: &Frozen,
         memory: &mut Memory,
         caller: &Caller<'_>,
-        leaks: &mut Scratch<Leak>,
+        leaks: &mut Scratch<u64>,
     ) -> Result<(), Errno> {
         memory.read_mappings()?;
         if memory.has_aio {
@@ -171,7 +170,7 @@ impl Search {
             return Err(libc::ENOMEM);
         }
         for slot in self.slots.as_slice().iter().filter(|slot| slot.state == State::Blocked) {
-            leaks.push(Leak { id: slot.id })?;
+            leaks.push(slot.id)?;
         }
         // Had somebody killed the tracer, the threads would have run on.
         if frozen.holds() { Ok(()) } else { Err(libc::EAGAIN) }
