@@ -823,6 +823,7 @@ int main(int argc, char **argv) {
         printf("skipped: threads of this process may not be stopped here\n");
         return 0;
     }
+    RUN(who_cannot_be_told_is_an_error);
     RUN(senders_whose_receiver_has_returned_are_found);
     RUN(workers_of_a_pool_that_was_not_closed_are_found);
     RUN(whoever_waits_for_what_nobody_can_reach_is_found);
@@ -848,6 +849,5 @@ int main(int argc, char **argv) {
     RUN(whoever_is_busy_is_never_named);
     RUN_BOTH(several_may_look_at_once);
     RUN(a_system_call_goes_on_as_if_nothing_had_been);
-    RUN(who_cannot_be_told_is_an_error);
     return t_end();
 }
