@@ -139,6 +139,9 @@ pub(super) fn write(out: &mut Out, caller: Option<&Caller>, leaked: &Leaked<'_>)
     if !PARKED {
         report.out.write_str("(no backtraces of parked goroutines on this architecture)\n\n")?;
     }
+    if blocks.is_empty() {
+        report.out.write_str("no goroutines\n")?;
+    }
     let mut first = true;
     for (kind, ones) in blocks {
         if !first {

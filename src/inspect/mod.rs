@@ -60,6 +60,7 @@ pub(crate) fn report_leaks(fd: i32) -> Result<usize, i32> {
 
 /// A backtrace to `fd`: of `pcs`, the addresses that the frames return to, the innermost first. Frames of gort's own
 /// before and behind the others are left out.
+#[allow(dead_code)] // for panics
 pub(crate) fn write_frames(fd: i32, pcs: &[usize]) {
     elsewhere(|| {
         let mut out = Out::new(fd);

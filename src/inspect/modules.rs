@@ -120,14 +120,14 @@ unsafe extern "C" fn add(info: *mut libc::dl_phdr_info, _: usize, modules: *mut 
     };
     let base = info.dlpi_addr as usize;
     let mut segments = Vec::new();
-    let mut range = usize::MAX..0;
+    let (mut lowest, mut highest) = (usize::MAX, 0);
     let mut eh_frame_hdr = None;
     for header in headers {
         let start = base.wrapping_add(header.p_vaddr as usize);
         let place = start..start.wrapping_add(header.p_memsz as usize);
         match header.p_type {
             libc::PT_LOAD => {
-                range = range.start.min(place.start)..range.end.max(place.end);
+                (lowest, highest) = (lowest.min(place.start), highest.max(place.end));
                 if header.p_flags & libc::PF_R != 0 {
                     segments.push(place);
                 }
@@ -139,6 +139,7 @@ unsafe extern "C" fn add(info: *mut libc::dl_phdr_info, _: usize, modules: *mut 
     // SAFETY: a name, or null.
     let name = unsafe { text(info.dlpi_name) };
     let path = Path::new(OsStr::from_bytes(name)).to_owned();
+    let range = lowest..highest.max(lowest);
     modules.push(Module { base, range, segments, eh_frame_hdr, path, held: None });
     0
 }

@@ -1,13 +1,15 @@
 //! From addresses to functions and lines.
 //!
-//! The one thing to know: a module's tables are read when the first address in it is asked for, and every answer
-//! is kept: a hundred thousand goroutines stand at a handful of places.
+//! The one thing to know: a module's tables are read when the first address in it is asked for, and thrown away with
+//! the report; the answers are kept for the next one, while the same modules are loaded. Goroutines by the hundred
+//! thousand stand at a handful of places.
 
 use super::modules::Modules;
 use addr2line::Loader;
 use std::collections::HashMap;
 use std::fmt::{self, Write};
-use std::rc::Rc;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// What one address stands for: the function, and before it those that were inlined into it there.
 pub(super) struct Place {
@@ -70,21 +72,34 @@ pub(super) struct Symbols<'m> {
     modules: &'m Modules,
     /// Of each module: not asked for yet; or what it says, if it says anything.
     loaders: Vec<Option<Option<Loader>>>,
-    places: HashMap<usize, Rc<Place>>,
+    /// The kept answers, unless another report is using them (or was, when this process was forked).
+    kept: Option<MutexGuard<'static, Option<Kept>>>,
+    places: HashMap<usize, Arc<Place>>,
 }
+
+/// What earlier reports have found out.
+struct Kept {
+    modules: Vec<(usize, PathBuf)>,
+    places: HashMap<usize, Arc<Place>>,
+}
+
+static KEPT: Mutex<Option<Kept>> = Mutex::new(None);
 
 impl<'m> Symbols<'m> {
     pub(super) fn new(modules: &'m Modules) -> Symbols<'m> {
         let loaders = modules.0.iter().map(|_| None).collect();
-        Symbols { modules, loaders, places: HashMap::new() }
+        let mut kept = KEPT.try_lock().ok();
+        let old = kept.as_mut().and_then(|kept| kept.take());
+        let places = old.filter(|old| old.modules == names(modules)).map(|old| old.places);
+        Symbols { modules, loaders, kept, places: places.unwrap_or_default() }
     }
 
     /// What the call that returns to `address` is.
-    pub(super) fn place(&mut self, address: usize) -> Rc<Place> {
+    pub(super) fn place(&mut self, address: usize) -> Arc<Place> {
         if let Some(place) = self.places.get(&address) {
             return place.clone();
         }
-        let place = Rc::new(self.look_up(address));
+        let place = Arc::new(self.look_up(address));
         self.places.insert(address, place.clone());
         place
     }
@@ -139,4 +154,16 @@ impl<'m> Symbols<'m> {
         let outer = frames.iter().rev().take_while(|&&at| self.place(at).is_internal());
         &frames[..frames.len() - outer.count()]
     }
+}
+
+impl Drop for Symbols<'_> {
+    fn drop(&mut self) {
+        if let Some(kept) = &mut self.kept {
+            **kept = Some(Kept { modules: names(self.modules), places: std::mem::take(&mut self.places) });
+        }
+    }
+}
+
+fn names(modules: &Modules) -> Vec<(usize, PathBuf)> {
+    modules.0.iter().map(|module| (module.base, module.path.clone())).collect()
 }

@@ -91,17 +91,12 @@ impl Unwinder {
     }
 }
 
-#[repr(C)]
-struct Context {
-    _private: [u8; 0],
-}
-
 unsafe extern "C" {
     fn _Unwind_Backtrace(
-        call: unsafe extern "C" fn(*mut Context, *mut c_void) -> c_int,
+        call: unsafe extern "C" fn(*mut c_void, *mut c_void) -> c_int,
         arg: *mut c_void,
     ) -> c_int;
-    fn _Unwind_GetIP(context: *mut Context) -> usize;
+    fn _Unwind_GetIP(context: *mut c_void) -> usize;
 }
 
 /// Go on; any other number ends the walk.
@@ -118,7 +113,7 @@ pub(super) fn own() -> Vec<usize> {
 
 /// # Safety
 /// As `_Unwind_Backtrace` calls it, with a `Vec<usize>`.
-unsafe extern "C" fn one(context: *mut Context, frames: *mut c_void) -> c_int {
+unsafe extern "C" fn one(context: *mut c_void, frames: *mut c_void) -> c_int {
     // SAFETY: the caller's promise.
     unsafe {
         let frames = &mut *frames.cast::<Vec<usize>>();

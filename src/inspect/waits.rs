@@ -12,6 +12,7 @@ use crate::sched::WaitReason;
 impl View {
     /// The addresses of the objects it waits on, appended to `out`: none for one that sleeps, or does not wait.
     /// False: they could not be read, or it waits no more.
+    #[allow(dead_code)] // for the leak finder
     pub(crate) fn objects(&self, out: &mut Vec<usize>) -> bool {
         let before = out.len();
         let object = self.parked.map_or(0, |parked| parked.object);

@@ -27,6 +27,7 @@ pub(crate) struct View {
     pub(crate) reason: WaitReason,
     /// Of one that waits: for how long, ns, as far as its processor knew the time (see `Local::clock`).
     pub(crate) waited: i64,
+    #[allow(dead_code)] // for the deadlock detector and the leak finder, as `arg` and `object`
     pub(crate) flags: u8,
     /// Has called `gort_lock_thread`.
     pub(crate) locked: bool,
@@ -38,6 +39,7 @@ pub(crate) struct View {
     pub(crate) named: bool,
     /// Its function, and the argument of it.
     pub(crate) body: usize,
+    #[allow(dead_code)] // see `flags`
     pub(crate) arg: usize,
     /// The address of its record: a `Goroutine` on the top page of its stack or, if it has not run, a `Fresh`.
     pub(crate) record: usize,
