@@ -17,8 +17,8 @@
 use super::goroutine::{Goroutine, Task};
 use super::idle::Look;
 use super::mail::Mailbox;
-use super::roster::Entry;
 use super::proc::{Proc, coarse};
+use super::roster::Entry;
 use super::timer::TimerNode;
 use crate::primitive::atomic::AtomicU32;
 use crate::primitive::now;

@@ -190,7 +190,11 @@ impl Heap {
         let mut at = block;
         for _ in 0..steps {
             let index = self.index(at);
-            if known { self.free.set(index) } else { self.used.set(index) };
+            if known {
+                self.free.set(index)
+            } else {
+                self.used.set(index)
+            };
             if let Link::To(next) = self.link(at, size) {
                 at = next;
             }

@@ -240,7 +240,8 @@ mod tests {
 
     #[test]
     fn lines_of_maps_are_understood() {
-        let heap = parse(b"55d0c0a00000-55d0c0a21000 rw-p 00000000 00:00 0                          [heap]").unwrap();
+        let heap = parse(b"55d0c0a00000-55d0c0a21000 rw-p 00000000 00:00 0                          [heap]")
+            .unwrap();
         assert_eq!((heap.start, heap.end), (0x55d0c0a00000, 0x55d0c0a21000));
         assert!(heap.heap && heap.writable && heap.anonymous && !heap.shared && !heap.stack);
         let data = parse(b"7f0000001000-7f0000002000 r--p 00001000 08:01 77 /usr/lib/x.so").unwrap();

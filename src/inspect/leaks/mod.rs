@@ -98,9 +98,10 @@ fn prepare_and_search(caller: &Caller<'_>) -> Result<Vec<u64>, Errno> {
     coroutine::before_fork();
     let frozen = Frozen::new();
     // SAFETY: the locks were taken above, and if `frozen` is there all other threads are stopped.
-    let result = frozen.as_ref().map_err(|&error| error).and_then(|frozen| unsafe {
-        search.run(frozen, &mut memory, caller, &mut leaks)
-    });
+    let result = frozen
+        .as_ref()
+        .map_err(|&error| error)
+        .and_then(|frozen| unsafe { search.run(frozen, &mut memory, caller, &mut leaks) });
     drop(frozen);
     // SAFETY: taken above.
     unsafe {

@@ -21,9 +21,7 @@ impl<T: Copy> Scratch<T> {
         let bytes = cap.checked_mul(size_of::<T>()).ok_or(libc::ENOMEM)?.max(1);
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
         // SAFETY: a new mapping at a place of the kernel's choice.
-        let base = unsafe {
-            libc::mmap(null_mut(), bytes, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0)
-        };
+        let base = unsafe { libc::mmap(null_mut(), bytes, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0) };
         if base == libc::MAP_FAILED {
             return Err(libc::ENOMEM);
         }

@@ -339,7 +339,9 @@ impl Search {
             if (w.stack.0..w.stack.1).contains(&sp) {
                 self.excluded.push((w.stack.0, sp))?;
             }
-        } else if let Some(stack) = memory.mappings().iter().find(|m| m.stack && (m.start..m.end).contains(&sp)) {
+        } else if let Some(stack) =
+            memory.mappings().iter().find(|m| m.stack && (m.start..m.end).contains(&sp))
+        {
             self.excluded.push((stack.start, sp))?;
         }
         Ok(())
@@ -517,7 +519,8 @@ impl Search {
         if let Some(i) = self.slot_of(value) {
             let slot = &mut self.slots.as_mut_slice()[i];
             let end = if origin == From::Block { slot.record } else { slot.end };
-            if slot.state == State::Blocked && (slot.sp..end).contains(&value) && self.colour == Colour::Root {
+            if slot.state == State::Blocked && (slot.sp..end).contains(&value) && self.colour == Colour::Root
+            {
                 slot.state = State::Reached;
                 self.push(Node::Slot(i as u32));
             }
