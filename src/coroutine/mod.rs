@@ -41,7 +41,9 @@ mod testing;
 pub(crate) use altstack::AltStack;
 pub(crate) use class::{Class, GUARD};
 pub(crate) use overflow::install as install_overflow_handler;
-pub(crate) use pool::{acquire, acquire_batch, for_each_slot, release, release_batch, reserved_bytes};
+pub(crate) use pool::{
+    acquire, acquire_batch, for_each_held_slab, for_each_slot, release, release_batch, reserved_bytes,
+};
 pub(crate) use stack::Stack;
 pub(crate) use switch::Coroutine;
 pub(crate) use trim::{after_fork_child, after_fork_parent, before_fork, trims};

@@ -117,6 +117,22 @@ pub(crate) fn for_each_slot(mut f: impl FnMut(Stack)) {
     }
 }
 
+/// Meet every slab: its first address, the one behind its last, how many of its stacks were handed out at least
+/// once, and what gives these.
+///
+/// # Safety
+/// The caller has called [`super::before_fork`], and nothing since that undoes it.
+pub(crate) unsafe fn for_each_held_slab(mut f: impl FnMut(usize, usize, usize, &dyn Fn(usize) -> Stack)) {
+    for pool in all() {
+        // SAFETY: the caller holds the lock.
+        let lists = unsafe { &*pool.lists.get() };
+        for slab in &lists.slabs {
+            let base = slab.slot(0).base().addr();
+            f(base, base + slab.slots() * pool.class.size(), slab.claimed(), &|i| slab.slot(i));
+        }
+    }
+}
+
 /// The address space of all stacks that were ever handed out, in use or kept to be used again: bytes.
 pub(crate) fn reserved_bytes() -> usize {
     let claimed = |pool: &Pool| pool.with(|lists| lists.slabs.iter().map(Slab::claimed).sum::<usize>());

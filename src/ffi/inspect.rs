@@ -12,7 +12,8 @@ use std::ffi::{c_char, c_int, c_void};
 /// entry, with their count and numbers. One that runs on another thread has no backtrace. On other processors than
 /// x86-64 no goroutine has one but the caller's, and where they were created is not known.
 ///
-/// No goroutine is stopped: each is shown as it was at some moment during the call. How long it has waited may be
+/// Each is shown as it was at some moment during the call. Those that can never wake are marked, `[chan receive
+/// (leaked)]`, if that can be found out: all threads are stopped for a moment, as by gort_leaks(). How long it has waited may be
 /// shown too long, by as much as its processor took for 61 turns of goroutines.
 ///
 /// Blocks, its OS thread too, until all is written; not for another goroutine. May be called several times at once.
@@ -23,6 +24,26 @@ use std::ffi::{c_char, c_int, c_void};
 pub extern "C" fn gort_dump(fd: c_int) -> c_int {
     match inspect::dump_all(fd) {
         Ok(()) => OK,
+        Err(errno) => -errno,
+    }
+}
+
+/// Find the goroutines that can never wake, write them to `fd` as gort_dump() does, and return how many they are:
+/// those that wait, without a deadline, for something that nobody else can get to: no pointer to their channel, mutex,
+/// read-write mutex, condition variable, once, semaphore or wait group, or to the memory it is part of, is left
+/// anywhere but with goroutines that can never wake either. None is named that could still wake; some may be missed,
+/// since old values count as pointers too. docs/leaks.md says what is seen, what is not, and what it costs.
+///
+/// Blocks, its OS thread too: stops all other threads of the process while it searches its memory (about a second for a
+/// gigabyte), then writes. Not to be called in a signal handler. `fd` stays yours.
+/// The number, 0 or more; GORT_EPERM: the process may not be traced (a debugger or a sandbox), and so its threads not
+/// be stopped; GORT_ENOTSUP: it uses io_uring or asynchronous I/O, which keep pointers that cannot be seen, or this
+/// system has no /proc; GORT_EAGAIN: a thread did not stop in time; GORT_ENOMEM; what write(2) or ptrace(2) failed
+/// with. Since 0.1.
+#[unsafe(no_mangle)]
+pub extern "C" fn gort_leaks(fd: c_int) -> c_int {
+    match inspect::report_leaks(fd) {
+        Ok(count) => c_int::try_from(count).unwrap_or(c_int::MAX),
         Err(errno) => -errno,
     }
 }

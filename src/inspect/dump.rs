@@ -24,6 +24,13 @@ pub(super) struct Caller {
     pub(super) frames: Vec<usize>,
 }
 
+/// The goroutines that can never wake, by number.
+pub(super) struct Leaked<'a> {
+    pub(super) ids: &'a [u64],
+    /// Write no others.
+    pub(super) only: bool,
+}
+
 struct One {
     id: u64,
     minutes: i64,
@@ -36,6 +43,7 @@ struct Kind {
     name: Option<String>,
     state: State,
     reason: WaitReason,
+    leaked: bool,
     locked: bool,
     spawned_at: usize,
     /// Its function.
@@ -70,11 +78,15 @@ impl Census {
         Frames::Known(number)
     }
 
-    fn take(modules: &Modules, caller: Option<&Caller>) -> Census {
+    fn take(modules: &Modules, caller: Option<&Caller>, leaked: &Leaked<'_>) -> Census {
         let mut census = Census::default();
         let mut unwinder = Unwinder::new(modules);
         let mut frames = Vec::with_capacity(MOST_FRAMES);
         for_each(|view: &View| {
+            let is_leaked = leaked.ids.binary_search(&view.id).is_ok();
+            if leaked.only && !is_leaked {
+                return;
+            }
             let (mut state, mut reason) = (view.state, view.reason);
             let known = if let Some(me) = caller.filter(|me| me.id == view.id) {
                 census.number(&me.frames)
@@ -94,6 +106,7 @@ impl Census {
                 name: if view.named { view.name() } else { None },
                 state,
                 reason,
+                leaked: is_leaked,
                 locked: view.locked,
                 spawned_at: view.spawned_at,
                 body: view.body,
@@ -107,9 +120,9 @@ impl Census {
 }
 
 /// Write all goroutines to `out`: the caller first, then by number.
-pub(super) fn write(out: &mut Out, caller: Option<&Caller>) -> fmt::Result {
+pub(super) fn write(out: &mut Out, caller: Option<&Caller>, leaked: &Leaked<'_>) -> fmt::Result {
     let modules = Modules::new();
-    let Census { mut kinds, backtraces, .. } = Census::take(&modules, caller);
+    let Census { mut kinds, backtraces, .. } = Census::take(&modules, caller, leaked);
     let mut report = Report { out, symbols: Symbols::new(&modules), backtraces: &backtraces };
     // What is printed together: a kind of many, or a single one.
     let mut blocks: Vec<(&Kind, &[One])> = Vec::new();
@@ -171,6 +184,9 @@ impl Report<'_> {
             State::Runnable => "runnable",
             State::Running | State::Dead => "running",
         })?;
+        if kind.leaked {
+            self.out.write_str(" (leaked)")?;
+        }
         let minutes =
             |pick: fn(i64, i64) -> i64| ones.iter().map(|one| one.minutes).reduce(pick).unwrap_or(0);
         match (minutes(i64::min), minutes(i64::max)) {

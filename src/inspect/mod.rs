@@ -8,15 +8,17 @@
 //! | `symbols.rs` | from addresses to functions and lines |
 //! | `out.rs` | writing to a file descriptor |
 //! | `deadlock.rs` | nobody can go on any more: finding it, and saying so |
+//! | `leaks/` | which goroutines can never wake |
 //! | `quit.rs` | SIGQUIT under `gort_main` |
 //!
-//! The one thing to know: **nothing is stopped, and nothing that is read is believed before it was checked**
+//! The one thing to know: **nothing is stopped** (but by `leaks/`, for a moment)**, and nothing that is read is believed before it was checked**
 //! (`sched/look.rs`). All of this allocates and takes the loader's lock, so none of it may be called in a signal
 //! handler; and it wants more stack than a goroutine may have left, so it runs on a thread of its own when a
 //! goroutine asks.
 
 pub(crate) mod deadlock;
 mod dump;
+mod leaks;
 pub(crate) mod list;
 mod memory;
 mod modules;
@@ -32,13 +34,30 @@ use out::Out;
 
 /// Every goroutine, to `fd`. `Err`: the errno of the first write that failed.
 pub(crate) fn dump_all(fd: i32) -> Result<(), i32> {
+    // Where there is no telling, nobody is marked.
+    let leaked = leaks::find().unwrap_or_default();
     let caller = me().map(|(id, _)| Caller { id, frames: unwind::own() });
     elsewhere(|| {
         let mut out = Out::new(fd);
         // An error is kept in `out`.
-        let _ = dump::write(&mut out, caller.as_ref());
+        let _ = dump::write(&mut out, caller.as_ref(), &dump::Leaked { ids: &leaked, only: false });
         out.finish()
     })
+}
+
+/// The goroutines that can never wake, to `fd`, and how many they are. `Err`: an errno, of the search or of the
+/// first write that failed.
+pub(crate) fn report_leaks(fd: i32) -> Result<usize, i32> {
+    let leaked = leaks::find()?;
+    if !leaked.is_empty() {
+        elsewhere(|| {
+            let mut out = Out::new(fd);
+            // An error is kept in `out`.
+            let _ = dump::write(&mut out, None, &dump::Leaked { ids: &leaked, only: true });
+            out.finish()
+        })?;
+    }
+    Ok(leaked.len())
 }
 
 /// What follows a fatal error: a blank line, who the caller is, and its backtrace.

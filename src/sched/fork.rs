@@ -7,7 +7,7 @@
 //! are the process-wide lists of free memory, so their locks are held across the fork.
 
 use super::goroutine::{lock_extras, unlock_extras};
-use super::{current, fresh, main, runtime};
+use super::{current, fresh, main, roster, runtime};
 use crate::coroutine;
 use crate::primitive::atomic::{AtomicBool, Ordering};
 use std::cell::UnsafeCell;
@@ -68,6 +68,8 @@ unsafe extern "C" fn child() {
         unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &rt.host_mask, null_mut()) };
     }
     current::set_worker(null_mut());
+    // SAFETY: the only thread there is.
+    unsafe { roster::forget() };
     runtime::forget();
     main::forget();
     // SAFETY: as above.

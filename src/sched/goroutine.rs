@@ -116,6 +116,9 @@ pub(crate) struct Fresh {
 
 const _: () = assert!(size_of::<Fresh>() == 64);
 const _: () = assert!(std::mem::offset_of!(Fresh, id) >= 16);
+// `retract` clears both.
+const _: () = assert!(std::mem::offset_of!(Fresh, extra) + 24 == std::mem::offset_of!(Fresh, spawned_at));
+const _: () = assert!(std::mem::offset_of!(Fresh, extra) + 8 == std::mem::offset_of!(Fresh, at_end));
 
 impl Fresh {
     /// The record is complete, apart from this.
@@ -138,6 +141,12 @@ impl Fresh {
         unsafe { AtomicU64::from_ptr(&raw mut (*this).id).store(0, Ordering::Relaxed) };
         // Before whatever is written into it from now on: see the module comment.
         fence(Ordering::Release);
+        // A free record points to nothing: the search for leaks takes what it finds there for a pointer.
+        // SAFETY: as above; what the fields held was moved elsewhere.
+        unsafe {
+            (&raw mut (*this).arg).write(std::ptr::null_mut());
+            (&raw mut (*this).extra).cast::<[usize; 3]>().write([0; 3]);
+        }
     }
 }
 

@@ -18,6 +18,7 @@
 //! | `stackless.rs` | goroutines for which there is no stack at the moment |
 //! | `wait.rs`, `timer/` | waiting: claims, queues, deadlines |
 //! | `runtime.rs`, `main.rs`, `fork.rs` | starting it all; `gort_main`; starting afresh in a forked child |
+//! | `roster.rs` | all workers, for the search for leaked goroutines |
 //! | `arm.rs` | who must be told of a timer |
 //! | `exceptions.rs` | C++ exceptions in flight go with their goroutine |
 //! | `look.rs` | reading the records of goroutines that are somebody else's |
@@ -63,6 +64,8 @@ mod proc;
 pub(crate) mod quiet;
 mod reason;
 #[cfg(not(loom))]
+mod roster;
+#[cfg(not(loom))]
 mod run;
 #[cfg(not(loom))]
 mod running;
@@ -94,6 +97,7 @@ pub(crate) use {
     look::{View, for_each, me},
     main::{main, ring},
     pin::{lock_thread, unlock_thread},
+    roster::{StoppedWorker, WORKER_SIZE, for_each_worker, goroutine_on, lock_roster, unlock_roster},
     running::{here, runs},
     runtime::{Options, counts, rt, start},
     spawn::{NoMemory, Spawn, go, spawn, spawn_at},

@@ -42,6 +42,26 @@ impl WaitReason {
         Self::ALL.into_iter().find(|&reason| reason as u8 == number).unwrap_or(WaitReason::None)
     }
 
+    /// Only another goroutine or thread of this process can end it, unless a deadline does.
+    #[cfg(not(loom))]
+    pub(crate) fn needs_somebody(self) -> bool {
+        // To be named one by one: what comes later may be ended by the kernel.
+        match self {
+            WaitReason::ChanReceive
+            | WaitReason::ChanSend
+            | WaitReason::Select
+            | WaitReason::SelectNoCases
+            | WaitReason::MutexLock
+            | WaitReason::WaitGroupWait
+            | WaitReason::RwMutexRLock
+            | WaitReason::RwMutexLock
+            | WaitReason::CondWait
+            | WaitReason::OnceDo
+            | WaitReason::Semacquire => true,
+            WaitReason::None | WaitReason::Sleep => false,
+        }
+    }
+
     /// Go's words for it.
     pub(crate) fn text(self) -> &'static str {
         match self {

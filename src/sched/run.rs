@@ -60,6 +60,8 @@ pub(super) fn run(rt: &'static Runtime, w: &'static Worker, task: Task) {
             // SAFETY: `park`'s caller promised that it may be called once, here. From here on somebody else
             // may run `g`.
             unsafe { release(arg) };
+            // This park is done with: what is left of it points to nothing that matters (see `roster`).
+            w.left.set(Left::Yielded);
             // Under the lock that was just released, others would wait while a thread is woken or started.
             added.tell();
         }

@@ -8,7 +8,7 @@ use super::goroutine::Goroutine;
 use super::idle;
 use super::runtime::{Runtime, rt, started};
 use super::worker::{Parcel, Worker};
-use super::{current, run};
+use super::{current, roster, run};
 use crate::coroutine::AltStack;
 use crate::fatal::fatal;
 use crate::primitive::atomic::Ordering;
@@ -109,7 +109,9 @@ extern "C" fn body(w: *mut c_void) -> *mut c_void {
         libc::prctl(libc::PR_SET_TIMERSLACK, 1usize);
     }
     let stack = AltStack::new();
+    roster::enter(w, (&raw const stack).addr());
     run::work(rt(), w);
+    roster::leave(w);
     drop(stack);
     current::set_worker(null_mut());
     // SAFETY: it is in no list, no goroutine is pinned to it, and this thread was the last to know it.

@@ -19,6 +19,7 @@ use super::goroutine::{Goroutine, Task};
 use super::idle::Look;
 use super::mail::Mailbox;
 use super::proc::{Proc, coarse};
+use super::roster::Entry;
 use super::timer::TimerNode;
 use crate::primitive::atomic::AtomicU32;
 use crate::primitive::now;
@@ -74,6 +75,7 @@ pub(super) struct Worker {
     /// The length of `inbox`, to be read without the lock.
     pub(super) inbox_len: AtomicU32,
     mail: Mailbox<Parcel>,
+    pub(super) entry: Entry,
 }
 
 // SAFETY: see the fields: cells belong to the worker's thread or are guarded as said; the rest is made to be
@@ -99,6 +101,7 @@ impl Worker {
             inbox: Mutex::new(VecDeque::new()),
             inbox_len: AtomicU32::new(0),
             mail: Mailbox::new(),
+            entry: Entry::new(),
         }
     }
 
@@ -153,7 +156,9 @@ impl Worker {
 
     /// Sleep until there is mail, or until `deadline`; may return early.
     pub(super) fn sleep(&self, deadline: i64) {
+        self.entry.asleep.set(true);
         self.mail.sleep(deadline);
+        self.entry.asleep.set(false);
     }
 
     /// A cheap random number (xorshift32, Marsaglia 2003).

@@ -79,6 +79,8 @@ impl Heap {
     /// `index` is less than `len()`.
     pub(super) unsafe fn remove(&mut self, index: usize) -> *mut TimerNode {
         let removed = self.entries.swap_remove(index);
+        // The place that became free keeps no pointer: the search for leaks would follow it.
+        self.entries.spare_capacity_mut()[0].write(Entry { when: 0, node: std::ptr::null_mut() });
         if index < self.entries.len() {
             // What was last now stands at `index`: it may belong higher up or further down.
             // SAFETY: `index` is within, and all entries' nodes are live.

@@ -1,0 +1,318 @@
+//! The blocks of glibc's malloc, found by walking its heaps.
+//!
+//! The one thing to know: **a heap is taken apart only if the walk over its blocks is consistent from its first
+//! byte to its last**; any other memory, that of another allocator say, is searched as a whole, like a global
+//! variable. What is used here of glibc has been so since 2.10 and is looked at, not relied on:
+//!
+//! ```text
+//!   a block:  | size of the one before, if that is free | its own size + 3 flags | contents ...
+//! ```
+//!
+//! A block's contents reach over the next one's first word. Flag 1 says that the block *before* is in use. The
+//! main heap is the mapping `[heap]`; the others begin on a multiple of 64 MiB, with a small header. The last
+//! block (`top`) is what has not been given out yet.
+//!
+//! A thread may have been stopped in the middle of malloc or free. Blocks that are neither being allocated nor
+//! freed just then are as they always are, and what the walk may get wrong is the part that is: memory that is
+//! nobody's at that moment.
+//!
+//! **Free blocks** hold what was there when they were freed, pointers too. Those that malloc has joined to its
+//! free memory are told by the flag. Small ones wait in lists for their next use, without it, and look used;
+//! they are known by the link in their first word, which glibc (2.32 and later) stores with the address of the word,
+//! shifted, XORed in: a chain of such links over blocks of one size that ends with nothing is no accident.
+
+use super::memory::{Mapping, Memory};
+use super::scratch::{Bits, Errno};
+
+const ALIGN: usize = 16;
+const LEAST: usize = 32;
+const BEFORE_IN_USE: usize = 1;
+const MAPPED: usize = 2;
+const FLAGS: usize = 7;
+const ARENA: usize = 64 << 20;
+/// A list of free small blocks is followed so far.
+const LONGEST_LIST: usize = 1 << 14;
+
+/// What a free block's first word says of the next in its list.
+enum Link {
+    To(usize),
+    End,
+    /// It is not a link.
+    None,
+}
+
+/// A heap that was taken apart.
+pub(super) struct Heap {
+    /// Where its first block begins, and its last ends.
+    pub(super) start: usize,
+    pub(super) end: usize,
+    /// Where the last block begins, which is not given out.
+    top: usize,
+    /// A bit for each block's first 16 bytes.
+    starts: Bits,
+    /// Blocks that can be reached.
+    reached: Bits,
+    /// Blocks that only goroutines can reach that cannot be reached themselves.
+    kept: Bits,
+    /// Small free blocks, as far as it is known.
+    free: Bits,
+    /// Blocks that are in use, or look it, and were found not to be in such a list.
+    used: Bits,
+}
+
+/// # Safety
+/// `at` is the address of readable memory that nobody writes meanwhile.
+#[inline]
+unsafe fn word(at: usize) -> usize {
+    // SAFETY: the caller's promise.
+    unsafe { (at as *const usize).read_volatile() }
+}
+
+impl Heap {
+    /// Take apart what lies between `first` and `end`; `None`: those are not malloc's blocks.
+    ///
+    /// # Safety
+    /// The range is readable, and nobody writes it.
+    unsafe fn walk(first: usize, end: usize) -> Result<Option<Heap>, Errno> {
+        // SAFETY: the caller's promise; first without writing anything down, as most attempts fail early.
+        let Some(top) = (unsafe { each_block(first, end, |_| ()) }) else { return Ok(None) };
+        let n = (end - first) / ALIGN;
+        let mut heap = Heap {
+            start: first,
+            end,
+            top,
+            starts: Bits::new(n)?,
+            reached: Bits::new(n)?,
+            kept: Bits::new(n)?,
+            free: Bits::new(n)?,
+            used: Bits::new(n)?,
+        };
+        // SAFETY: as above.
+        unsafe { each_block(first, end, |block| heap.starts.set((block - first) / ALIGN)) };
+        Ok(Some(heap))
+    }
+
+    /// All heaps in the anonymous mapping `mapping`, to `found`.
+    ///
+    /// # Safety
+    /// Nobody writes the mapping's memory.
+    pub(super) unsafe fn find(
+        memory: &Memory,
+        mapping: &Mapping,
+        mut found: impl FnMut(Heap),
+    ) -> Result<(), Errno> {
+        if mapping.heap {
+            // SAFETY: the caller's promise.
+            if let Some(heap) = unsafe { Self::walk(mapping.start, mapping.end) }? {
+                found(heap);
+            }
+            return Ok(());
+        }
+        let mut arena = mapping.start.next_multiple_of(ARENA);
+        while arena < mapping.end {
+            // The header: its arena, the heap before, its size, how much of it is writable.
+            let [owner, before, size, writable] = memory.peek(arena);
+            let plausible = owner != 0
+                && owner.is_multiple_of(8)
+                && before.is_multiple_of(ARENA)
+                && (before == 0) == (owner & !(ARENA - 1) == arena)
+                && (4096..=ARENA).contains(&size)
+                && size.is_multiple_of(4096)
+                && (size..=ARENA).contains(&writable)
+                && arena + size <= mapping.end;
+            if plausible {
+                // Where the first block is depends on the version, and on whether the arena's own record
+                // comes first.
+                for first in (arena + 0x20..arena + 0x1000).step_by(ALIGN) {
+                    // SAFETY: within the mapping.
+                    if let Some(heap) = unsafe { Self::walk(first, arena + size) }? {
+                        found(heap);
+                        break;
+                    }
+                }
+            }
+            arena += ARENA;
+        }
+        Ok(())
+    }
+
+    fn index(&self, block: usize) -> usize {
+        (block - self.start) / ALIGN
+    }
+
+    /// The block that `address`, which lies in this heap, is in.
+    pub(super) fn block_of(&self, address: usize) -> usize {
+        let index = self.starts.at_or_below(self.index(address)).unwrap_or(0);
+        self.start + index * ALIGN
+    }
+
+    pub(super) fn size(&self, block: usize) -> usize {
+        // SAFETY: a block of this heap, whose memory stays as it is while we look.
+        unsafe { word(block + 8) & !FLAGS }
+    }
+
+    /// All that its user may have written.
+    pub(super) fn contents(&self, block: usize) -> (usize, usize) {
+        (block + ALIGN, (block + self.size(block) + 8).min(self.end))
+    }
+
+    /// Does nobody own it?
+    pub(super) fn is_free(&mut self, block: usize) -> bool {
+        self.is_joined_free(block) || self.is_listed_free(block)
+    }
+
+    /// Part of malloc's own free memory.
+    fn is_joined_free(&self, block: usize) -> bool {
+        // SAFETY: as in `size`; the block behind has a header, as this is not the last.
+        block >= self.top || unsafe { word(block + self.size(block) + 8) & BEFORE_IN_USE == 0 }
+    }
+
+    /// In a list of small free blocks.
+    fn is_listed_free(&mut self, block: usize) -> bool {
+        let size = self.size(block);
+        let (mut at, mut steps) = (block, 0);
+        let known = loop {
+            let index = self.index(at);
+            if self.free.get(index) {
+                break true;
+            }
+            if self.used.get(index) || steps == LONGEST_LIST {
+                break false;
+            }
+            steps += 1;
+            match self.link(at, size) {
+                Link::To(next) => at = next,
+                Link::End => break true,
+                Link::None => break false,
+            }
+        };
+        // What holds of the last holds of all on the way.
+        let mut at = block;
+        for _ in 0..steps {
+            let index = self.index(at);
+            if known {
+                self.free.set(index)
+            } else {
+                self.used.set(index)
+            };
+            if let Link::To(next) = self.link(at, size) {
+                at = next;
+            }
+        }
+        known
+    }
+
+    /// What the first word of a block of this size is, if the block is in a list.
+    fn link(&self, block: usize, size: usize) -> Link {
+        let place = block + ALIGN;
+        // SAFETY: the first word of a block's contents.
+        let next = unsafe { word(place) } ^ (place >> 12);
+        if next == 0 {
+            return Link::End;
+        }
+        // Some lists link the contents, others the headers.
+        let fits = |next: &usize| {
+            self.holds(*next)
+                && *next < self.top
+                && self.starts.get(self.index(*next))
+                && self.size(*next) == size
+        };
+        [next.wrapping_sub(ALIGN), next].into_iter().find(fits).map_or(Link::None, Link::To)
+    }
+
+    fn holds(&self, address: usize) -> bool {
+        address.is_multiple_of(ALIGN) && (self.start..self.end).contains(&address)
+    }
+
+    /// Is the word at `place`, outside of this heap, with the value `value`, one of malloc's own links to its
+    /// free memory? Such a link points to a free block's header, which is also the end of the block before, and
+    /// must not pass for a pointer to that one.
+    ///
+    /// # Safety
+    /// The page around `place` is readable.
+    pub(super) unsafe fn is_own_link(&self, place: usize, value: usize) -> bool {
+        // No arena lies across the end of a page here: what we look at is on the page that was read.
+        let within = (16..4096 - 32).contains(&(place % 4096));
+        if !within || !place.is_multiple_of(8) || !self.holds(value) || !self.starts.get(self.index(value)) {
+            return false;
+        }
+        // SAFETY: the caller's promise; `value` is a block's header.
+        unsafe {
+            if value == self.top {
+                return self.is_top_link(place);
+            }
+            if !self.is_joined_free(value) {
+                return false;
+            }
+            // A list's head looks like a block; its first block points back to it, and its last on to it.
+            let (next, before) = (word(value + 16), word(value + 24));
+            before == place.wrapping_sub(16) || next == place.wrapping_sub(24) || self.is_top_link(place - 8)
+        }
+    }
+
+    /// An arena's `top` is followed by `last_remainder` and the list of unsorted blocks, whose head begins where
+    /// `top` is.
+    ///
+    /// # Safety
+    /// As for `is_own_link`.
+    unsafe fn is_top_link(&self, place: usize) -> bool {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let first = word(place + 16);
+            first == place || self.holds(first) && first < self.top && word(first + 24) == place
+        }
+    }
+
+    /// The block behind this one; none behind the last.
+    pub(super) fn next(&self, block: usize) -> Option<usize> {
+        (block < self.top).then(|| block + self.size(block))
+    }
+
+    pub(super) fn is_reached(&self, block: usize) -> bool {
+        self.reached.get(self.index(block))
+    }
+
+    pub(super) fn reach(&mut self, block: usize) {
+        self.reached.set(self.index(block));
+    }
+
+    pub(super) fn is_kept(&self, block: usize) -> bool {
+        self.kept.get(self.index(block))
+    }
+
+    pub(super) fn keep(&mut self, block: usize) {
+        self.kept.set(self.index(block));
+    }
+}
+
+/// Call `f` for each block; where the last begins, if all is consistent.
+///
+/// # Safety
+/// The range is readable, and nobody writes it.
+unsafe fn each_block(first: usize, end: usize, mut f: impl FnMut(usize)) -> Option<usize> {
+    let mut block = first;
+    loop {
+        // SAFETY: there are 16 bytes at least up to `end`, see below.
+        let head = unsafe { word(block + 8) };
+        let (size, flags) = (head & !FLAGS, head & FLAGS);
+        // A heap that is full ends with a mark or two, smaller than any block.
+        if end - block <= 3 * ALIGN && size < LEAST && block != first {
+            f(block);
+            return Some(block);
+        }
+        if size < LEAST || !size.is_multiple_of(ALIGN) || flags & MAPPED != 0 || size > end - block {
+            return None;
+        }
+        if block == first && flags & BEFORE_IN_USE == 0 {
+            return None;
+        }
+        f(block);
+        if size == end - block {
+            return Some(block);
+        }
+        block += size;
+        if end - block < ALIGN {
+            return None;
+        }
+    }
+}
