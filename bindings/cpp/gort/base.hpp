@@ -78,6 +78,7 @@ namespace detail {
     throw error(code, call);
 #else
     gort_panic((std::string(call) + ": " + gort_strerror(code)).c_str());
+    __builtin_unreachable();
 #endif
 }
 

@@ -138,7 +138,10 @@ template <class F, class... Args> int main(F &&f, Args &&...args) {
 inline void yield() { gort_yield(); }
 
 /// End this goroutine: Go's runtime.Goexit. Destructors and deferred calls run.
-[[noreturn]] inline void exit() { gort_exit(); }
+[[noreturn]] inline void exit() {
+    gort_exit();
+    __builtin_unreachable();
+}
 
 /// Wait for so long; nothing or less returns at once.
 template <class Rep, class Period> void sleep_for(const std::chrono::duration<Rep, Period> &length) {

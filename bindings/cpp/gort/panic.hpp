@@ -21,7 +21,10 @@
 namespace gort {
 
 /// Go's panic. Does not return: the deferred calls run, and if none recovers, the process ends with status 2.
-[[noreturn]] inline void panic(const char *message) { gort_panic(message); }
+[[noreturn]] inline void panic(const char *message) {
+    gort_panic(message);
+    __builtin_unreachable(); // gort.h does not say "noreturn": gcc would take deep recursion for an endless one
+}
 [[noreturn]] inline void panic(const std::string &message) { panic(message.c_str()); }
 
 /// In a deferred call: the message of the panic that it stops. Else nothing. Go's recover.
