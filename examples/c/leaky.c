@@ -16,10 +16,15 @@
  * its own, and what they leave on the stack is overwritten before the search. */
 #define NOINLINE __attribute__((noinline))
 
-static NOINLINE void forget(void) {
+static NOINLINE void overwrite(size_t from) {
     volatile char frame[16384];
-    for (size_t i = 0; i < sizeof frame; i++)
+    for (size_t i = from; i < sizeof frame; i++)
         frame[i] = 0;
+}
+
+/* Twice, in frames that begin at different places: each has its gaps. */
+static NOINLINE void forget(void) {
+    overwrite(0);
 }
 
 struct request {
@@ -106,6 +111,8 @@ static void check(const char *what, int expected) {
     int found = -1;
     for (int i = 0; i < 500 && found != expected; i++) {
         gort_sleep(5 * GORT_MILLISECOND);
+        forget();
+        overwrite(0);
         found = find(report, sizeof report);
     }
     printf("%s: %d leaked\n", what, found);
@@ -119,12 +126,15 @@ static int run(void *arg) {
     printf("an answer: %s\n", first_of_three(3) ? "yes" : "no");
     printf("squares: %d\n", sum_of_squares(4, true));
     forget();
+    overwrite(0);
     check("safe", 0);
     printf("an answer: %s\n", first_of_three(0) ? "yes" : "no");
     forget();
+    overwrite(0);
     check("the first of three, without room", 2);
     printf("squares: %d\n", sum_of_squares(4, false));
     forget();
+    overwrite(0);
     check("and a pool that nobody closes", 3);
     return 0;
 }

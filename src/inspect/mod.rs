@@ -85,14 +85,23 @@ pub(crate) fn write_running(fd: i32, pcs: &[usize]) {
 /// Run `f` on a stack that is large enough: on the caller's thread or, if that is a goroutine, on one that is started
 /// for it and waited for.
 fn elsewhere<R: Send>(f: impl FnOnce() -> R + Send) -> R {
-    if current_goroutine().is_null() { f() } else { on_a_thread(f) }
+    if current_goroutine().is_null() {
+        let result = f();
+        wipe();
+        result
+    } else {
+        on_a_thread(f)
+    }
 }
 
 /// Run `f` on a thread that is started for it and waited for; if there can be none, on the caller's.
 fn on_a_thread<R: Send>(f: impl FnOnce() -> R + Send) -> R {
     let mut f = Some(f);
     let mut result = None;
-    let mut run = || result = f.take().map(|f| f());
+    let mut run = || {
+        result = f.take().map(|f| f());
+        wipe();
+    };
     let started = std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name("gort-dump".into()).stack_size(1 << 20);
         // Waited for at the end of the scope.
@@ -105,4 +114,12 @@ fn on_a_thread<R: Send>(f: impl FnOnce() -> R + Send) -> R {
         Some(result) => result,
         None => unreachable!("it was called, on one thread or the other"),
     }
+}
+
+/// Overwrite what lies below the caller's frame. What a report has read of goroutines' stacks would stay there, on a
+/// stack that the C library keeps for its next thread, and pass for pointers to them in the next search for leaks.
+#[inline(never)]
+fn wipe() {
+    let mut dirt = [0u8; 256 << 10];
+    std::hint::black_box(&mut dirt);
 }

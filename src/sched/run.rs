@@ -188,6 +188,8 @@ fn free_extra(extra: Box<Extra>) {
 }
 
 /// The loop of a worker. Returns when the worker's thread is not to be used any more.
+/// Not inlined: its frame is all below its caller's, which `roster` relies on.
+#[inline(never)]
 pub(super) fn work(rt: &'static Runtime, w: &'static Worker) {
     current::set_worker(std::ptr::from_ref(w).cast_mut());
     w.exceptions.look();
