@@ -286,7 +286,7 @@ static void every_wait_reason_has_gos_words(void) {
         gort_fn_t fn;
     } all[] = {
         {"recv", "chan receive", waits_for_recv},      {"select", "select", waits_for_select},
-        {"none", "select (no cases)", waits_for_no_case}, {"sleep", "sleep", waits_for_sleep},
+        {"none", "select (no cases) (leaked)", waits_for_no_case}, {"sleep", "sleep", waits_for_sleep},
         {"mutex", "sync.Mutex.Lock", waits_for_mutex}, {"rlock", "sync.RWMutex.RLock", waits_for_rlock},
         {"wlock", "sync.RWMutex.Lock", waits_for_wlock}, {"cond", "sync.Cond.Wait", waits_for_cond},
         {"group", "sync.WaitGroup.Wait", waits_for_group}, {"sem", "semacquire", waits_for_sem},

@@ -63,7 +63,7 @@ static void a_backtrace_follows_a_fatal_error(void) {
     t_check_says("in_a_goroutine", o, "\nunlock_the_unlocked(...)\n");
     t_check_says("in_a_goroutine", o, "t_fatal_hook.c:");
     o = t_spawn_child("on_a_thread");
-    t_check_says("on_a_thread", o, "\n\nthread [running]:\n");
+    t_check_says("on_a_thread", o, "\n\ngoroutine 0 [thread]:\n");
     t_check_says("on_a_thread", o, "\nunlock_the_unlocked(...)\n");
 }
 

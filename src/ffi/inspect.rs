@@ -22,7 +22,7 @@ use std::ffi::{c_char, c_int, c_void};
 /// GORT_OK; what write(2) failed with, such as GORT_EBADF or GORT_EPIPE. Since 0.1.
 #[unsafe(no_mangle)]
 pub extern "C" fn gort_dump(fd: c_int) -> c_int {
-    match inspect::dump_all(fd) {
+    match inspect::dump_marked(fd) {
         Ok(()) => OK,
         Err(errno) => -errno,
     }

@@ -153,14 +153,23 @@ pub(super) fn write(out: &mut Out, caller: Option<&Caller>, leaked: &Leaked<'_>)
     Ok(())
 }
 
-/// Write a backtrace to `out`, after `title` if there is any frame to show.
-pub(super) fn write_backtrace(out: &mut Out, title: &str, frames: &[usize]) -> fmt::Result {
+/// Write `title` and a backtrace to `out`; if no frame is to be shown, the goroutine's function `body`: its last act
+/// was a jump into gort, and it has no frame any more.
+pub(super) fn write_backtrace(
+    out: &mut Out,
+    title: &str,
+    frames: &[usize],
+    body: Option<usize>,
+) -> fmt::Result {
     let modules = Modules::new();
     let mut report = Report { out, symbols: Symbols::new(&modules), backtraces: &[] };
-    if !report.symbols.visible(frames).is_empty() {
-        report.out.write_str(title)?;
+    report.out.write_str(title)?;
+    if !report.frames(frames)?
+        && let Some(body) = body
+    {
+        report.symbols.place(body + 1).write(report.out)?;
     }
-    report.frames(frames).map(|_| ())
+    Ok(())
 }
 
 struct Report<'a> {

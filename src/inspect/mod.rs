@@ -28,19 +28,28 @@ mod symbols;
 mod unwind;
 mod waits;
 
-use crate::sched::{current_goroutine, me};
+use crate::sched::{Me, current_goroutine, me};
 use dump::Caller;
 use out::Out;
 
-/// Every goroutine, to `fd`. `Err`: the errno of the first write that failed.
-pub(crate) fn dump_all(fd: i32) -> Result<(), i32> {
+/// Every goroutine, to `fd`; those that can never wake are marked, for which all other threads are stopped for a
+/// moment. `Err`: the errno of the first write that failed.
+pub(crate) fn dump_marked(fd: i32) -> Result<(), i32> {
     // Where there is no telling, nobody is marked.
-    let leaked = leaks::find().unwrap_or_default();
-    let caller = me().map(|(id, _)| Caller { id, frames: unwind::own() });
+    dump(fd, &leaks::find().unwrap_or_default())
+}
+
+/// As [`dump_marked`], without marks: for a process that is about to end, whose threads may be in any state.
+pub(crate) fn dump_all(fd: i32) -> Result<(), i32> {
+    dump(fd, &[])
+}
+
+fn dump(fd: i32, leaked: &[u64]) -> Result<(), i32> {
+    let caller = me().map(|me| Caller { id: me.id, frames: unwind::own() });
     elsewhere(|| {
         let mut out = Out::new(fd);
         // An error is kept in `out`.
-        let _ = dump::write(&mut out, caller.as_ref(), &dump::Leaked { ids: &leaked, only: false });
+        let _ = dump::write(&mut out, caller.as_ref(), &dump::Leaked { ids: leaked, only: false });
         out.finish()
     })
 }
@@ -68,16 +77,18 @@ pub(crate) fn write_caller(fd: i32) {
 /// A blank line, who the caller is, and a backtrace: of `pcs`, the addresses that the frames return to, the innermost
 /// first. Frames of gort's own before and behind the others are left out.
 pub(crate) fn write_running(fd: i32, pcs: &[usize]) {
-    let title = match me() {
-        Some((id, Some(name))) => format!("\ngoroutine {id} \"{name}\" [running]:\n"),
-        Some((id, None)) => format!("\ngoroutine {id} [running]:\n"),
+    let me = me();
+    let title = match &me {
+        Some(Me { id, name: Some(name), .. }) => format!("\ngoroutine {id} \"{name}\" [running]:\n"),
+        Some(Me { id, .. }) => format!("\ngoroutine {id} [running]:\n"),
         // As Go numbers what is on a thread's own stack.
         None => "\ngoroutine 0 [thread]:\n".to_owned(),
     };
+    let body = me.map(|me| me.body);
     elsewhere(|| {
         let mut out = Out::new(fd);
         // Nobody listens: there is nobody to tell.
-        let _ = dump::write_backtrace(&mut out, &title, pcs);
+        let _ = dump::write_backtrace(&mut out, &title, pcs, body);
         let _ = out.finish();
     });
 }
@@ -85,13 +96,7 @@ pub(crate) fn write_running(fd: i32, pcs: &[usize]) {
 /// Run `f` on a stack that is large enough: on the caller's thread or, if that is a goroutine, on one that is started
 /// for it and waited for.
 fn elsewhere<R: Send>(f: impl FnOnce() -> R + Send) -> R {
-    if current_goroutine().is_null() {
-        let result = f();
-        wipe();
-        result
-    } else {
-        on_a_thread(f)
-    }
+    if current_goroutine().is_null() { f() } else { on_a_thread(f) }
 }
 
 /// Run `f` on a thread that is started for it and waited for; if there can be none, on the caller's.

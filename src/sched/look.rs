@@ -102,11 +102,21 @@ impl View {
     }
 }
 
-/// The calling goroutine's number, and the name given at spawn. `None` on a plain thread.
-pub(crate) fn me() -> Option<(u64, Option<String>)> {
+/// Who the calling goroutine is.
+pub(crate) struct Me {
+    pub(crate) id: u64,
+    /// Given at spawn.
+    pub(crate) name: Option<String>,
+    /// Its function.
+    pub(crate) body: usize,
+}
+
+/// `None` on a plain thread.
+pub(crate) fn me() -> Option<Me> {
     // SAFETY: null, or the calling goroutine's own record.
     let g = unsafe { current_goroutine().as_ref() }?;
-    Some((g.id, g.name().map(|name| name.to_string_lossy().into_owned())))
+    let name = g.name().map(|name| name.to_string_lossy().into_owned());
+    Some(Me { id: g.id, name, body: g.body as usize })
 }
 
 /// Meet every goroutine that there is from before this call until after it, and perhaps some that come or go

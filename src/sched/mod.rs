@@ -94,7 +94,7 @@ pub(crate) use {
     arm::{Added, add_timer},
     exceptions::{set_uncaught, uncaught},
     goroutine::{AtEnd, BY_TIMER, Body, Extra, Goroutine, PINNED, State},
-    look::{View, for_each, me},
+    look::{Me, View, for_each, me},
     main::{main, ring},
     pin::{lock_thread, unlock_thread},
     roster::{StoppedWorker, WORKER_SIZE, for_each_worker, goroutine_on, lock_roster, unlock_roster},

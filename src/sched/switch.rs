@@ -16,7 +16,7 @@ use super::{current, exceptions};
 use crate::coroutine::Coroutine;
 use crate::panic;
 use crate::primitive::atomic::{Ordering, fence};
-use crate::primitive::{errno, now, set_errno};
+use crate::primitive::{FOREVER, errno, now, set_errno};
 use std::ptr::{NonNull, null_mut};
 
 /// The goroutine that the caller is, or null on a plain thread and on the scheduler's stack.
@@ -148,7 +148,8 @@ pub(crate) fn sleep(ns: i64) {
         return;
     }
     let mut wait = Wait::new(WaitReason::Sleep, false);
-    wait.set_deadline(now().saturating_add(ns));
+    // A sleeper is never for ever: who sleeps may be what a host keeps its program alive with, and no deadlock.
+    wait.set_deadline(now().saturating_add(ns).min(FOREVER - 1));
     // SAFETY: nothing is to be released; only the timer can claim this wait.
     unsafe { wait.block(|_| {}, null_mut()) };
 }
