@@ -5,11 +5,8 @@ use std::ffi::{c_int, c_void};
 /// At most so many frames are kept, as Go does.
 pub(crate) const DEPTH: usize = 100;
 
-/// What the unwinder knows of one frame.
-#[repr(C)]
-pub(crate) struct Context {
-    _opaque: [u8; 0],
-}
+/// `_Unwind_Context`: what the unwinder knows of one frame.
+pub(crate) type Context = c_void;
 
 /// `_URC_NO_REASON`: go on. Any other number ends the walk.
 pub(crate) const NO_REASON: c_int = 0;
