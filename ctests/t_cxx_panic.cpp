@@ -182,6 +182,28 @@ void an_exception_in_flight_outlives_a_recovered_panic() {
     t_go_trail(handles_and_tries, true, "h");
 }
 
+/* The exception in whose handler gort_try was called does not get in the way of a handler for everything within. */
+void handles_and_tries_handlers(void *arg) {
+    auto t = static_cast<trail *>(arg);
+    try {
+        throw std::string("in flight");
+    } catch (const std::string &text) {
+        t_try_trail(passes_handlers<panic_now>, true, GORT_EPANIC, "21w(we)oR");
+        try {
+            throw;
+        } catch (const std::string &again) {
+            CHECK(&again == &text && again == "in flight");
+        }
+        t_step(t, "h");
+    }
+    check_no_exception(nullptr);
+}
+
+void handlers_within_a_try_in_a_handler() {
+    t_try_trail(handles_and_tries_handlers, false, GORT_OK, "h");
+    t_go_trail(handles_and_tries_handlers, true, "h");
+}
+
 void many_at_once() {
     gort_waitgroup_t done = {};
     struct one {
@@ -215,6 +237,7 @@ int main(int argc, char **argv) {
     RUN_BOTH(a_panic_may_leave_a_handler);
     RUN_BOTH(deferred_calls_may_throw_and_catch);
     RUN_BOTH(an_exception_in_flight_outlives_a_recovered_panic);
+    RUN_BOTH(handlers_within_a_try_in_a_handler);
     RUN_BOTH(many_at_once);
     return t_end();
 }

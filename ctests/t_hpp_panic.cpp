@@ -297,6 +297,82 @@ static void exceptions_in_flight() {
     CHECK_EQ(good.load(), 16 * 20);
 }
 
+// In the handler of an exception, a try_ is none the worse for a panic in it, however it gets there, and the
+// exception stays what it is: in the try_, and after it.
+static void panics_tried_in_a_handler() {
+    const auto said = [](auto f) -> std::string {
+        try {
+            gort::try_(f);
+        } catch (const gort::panic_error &error) {
+            return error.what();
+        }
+        return "nothing";
+    };
+    for (int n = 0; n < 20; n++) {
+        try {
+            throw app::code{n};
+        } catch (const app::code &mine) {
+            const std::exception_ptr handled = std::current_exception();
+            CHECK(said([] { gort::panic("plain"); }) == "plain");
+            CHECK(said([&] {
+                      CHECK(std::current_exception() == handled);
+                      gort::deferred([] { gort::panic("deferred"); });
+                      throw 2;
+                  }) == "deferred");
+            CHECK(said([&] {
+                      try {
+                          try {
+                              throw 2;
+                          } catch (int) {
+                              gort::yield();
+                              try {
+                                  throw std::string("3");
+                              } catch (const std::string &) {
+                                  gort::panic("deeper");
+                              }
+                          }
+                      } catch (...) {
+                          gort::yield();
+                          CHECK(said([] { gort::panic("on the way"); }) == "on the way");
+                          throw;
+                      }
+                  }) == "deeper");
+            try {
+                throw;
+            } catch (const app::code &again) {
+                CHECK(&again == &mine);
+            }
+            CHECK(std::current_exception() == handled);
+            CHECK_EQ(mine.value, n);
+        }
+        CHECK(std::current_exception() == nullptr);
+        CHECK_EQ(std::uncaught_exceptions(), 0);
+    }
+}
+
+// The same for an exit.
+static void exits_tried_in_a_handler() {
+    for (int n = 0; n < 20; n++) {
+        gort::chan<bool> clean;
+        gort::go([clean] {
+            gort::deferred([clean] { clean.send(std::current_exception() == nullptr); });
+            try {
+                throw 1;
+            } catch (int) {
+                gort::try_([] {
+                    try {
+                        throw 2;
+                    } catch (int) {
+                        gort::yield();
+                        gort::exit();
+                    }
+                });
+            }
+        });
+        CHECK(*clean.recv());
+    }
+}
+
 int main(int argc, char **argv) {
     T_BEGIN(argc, argv);
     T_CHILD(a_std_exception);
@@ -318,6 +394,8 @@ int main(int argc, char **argv) {
     RUN_BOTH(exit_destroys);
     RUN_BOTH(panics_pass_the_wrapper);
     RUN_BOTH(exceptions_in_flight);
+    RUN_BOTH(panics_tried_in_a_handler);
+    RUN_BOTH(exits_tried_in_a_handler);
     all_gone();
     return t_end();
 }

@@ -20,7 +20,7 @@ use super::record::Record;
 use super::report;
 use super::unwind::raise;
 use crate::primitive::backtrace::Backtrace;
-use crate::sched::{self, Body};
+use crate::sched::{self, Body, Handlers};
 use std::ffi::{c_char, c_void};
 use std::fmt;
 use std::mem::MaybeUninit;
@@ -41,12 +41,20 @@ pub(super) struct Landing {
     outer: *mut Landing,
     /// What is on its way here, or has arrived; newest first.
     raised: *mut Record,
+    /// The C++ catch blocks that it is in.
+    handlers: Handlers,
     kind: Kind,
 }
 
 impl Landing {
     fn new(kind: Kind) -> Landing {
-        Landing { place: Place::nowhere(), outer: null_mut(), raised: null_mut(), kind }
+        Landing {
+            place: Place::nowhere(),
+            outer: null_mut(),
+            raised: null_mut(),
+            handlers: Handlers::NONE,
+            kind,
+        }
     }
 
     pub(super) fn place(&self) -> &Place {
@@ -55,6 +63,10 @@ impl Landing {
 
     pub(super) fn raised(&mut self) -> &mut *mut Record {
         &mut self.raised
+    }
+
+    pub(super) fn handlers(&self) -> Handlers {
+        self.handlers
     }
 
     /// Call `call(arg)`, as the innermost landing meanwhile. Afterwards `raised` says how it ended; null: it
@@ -70,6 +82,7 @@ impl Landing {
         unsafe {
             let scopes = current();
             (*this).outer = (*scopes).innermost;
+            (*this).handlers = Handlers::here();
             (*scopes).innermost = this;
             landing::call(&raw mut (*this).place, call, arg);
             (*current()).innermost = (*this).outer;

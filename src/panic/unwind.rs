@@ -13,10 +13,10 @@
 
 use super::landing;
 use super::record::Record;
-use super::scope;
+use super::scope::{self, Landing};
 use crate::fatal::fatal;
 use crate::primitive::backtrace::{_Unwind_GetCFA, Context, NO_REASON};
-use crate::sched;
+use crate::sched::{self, Handlers};
 use std::ffi::{c_int, c_void};
 
 /// `_Unwind_Exception`: the unwinder's own words, and who to tell when a handler swallows it.
@@ -68,10 +68,21 @@ pub(super) unsafe fn raise(record: *mut Record) -> ! {
         *raised = record;
         (*record).target = target;
         (*record).uncaught = sched::uncaught();
+        sched::hide(handlers(target));
         _Unwind_ForcedUnwind(&raw mut (*record).exception, stop, record.cast());
         // The very first frame has no tables, or the unwinder failed.
         land(record)
     }
+}
+
+/// The catch blocks that `target` is in: of C++ code that has called the `gort_try`, or whatever it is. The root is in
+/// none.
+///
+/// # Safety
+/// It is null or live.
+unsafe fn handlers(target: *mut Landing) -> Handlers {
+    // SAFETY: the caller's promise.
+    if target.is_null() { Handlers::NONE } else { unsafe { (*target).handlers() } }
 }
 
 /// Asked by the unwinder at each frame, before its cleanups are run.
@@ -108,7 +119,7 @@ unsafe fn land(record: *mut Record) -> ! {
     unsafe {
         let target = (*record).target;
         // A `catch (...)` that throws it on counts it as an exception, and nobody catches that.
-        sched::set_uncaught((*record).uncaught);
+        sched::settle(handlers(target), (*record).uncaught);
         if target.is_null() {
             sched::start_over()
         }

@@ -110,33 +110,121 @@ pub(crate) fn uncaught() -> u32 {
     if globals.is_null() { 0 } else { unsafe { (*globals).uncaught } }
 }
 
-/// There are so many, whatever the runtime has counted.
-pub(crate) fn set_uncaught(uncaught: u32) {
-    let globals = find();
-    if !globals.is_null() {
-        // SAFETY: this thread's own.
-        unsafe { (*globals).uncaught = uncaught };
+/// The exceptions whose catch blocks a place on the stack is in: the newest of a list, and the rest behind it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Handlers(*mut c_void);
+
+impl Handlers {
+    pub(crate) const NONE: Handlers = Handlers(null_mut());
+    /// Nobody has looked for the C++ runtime in time. No exception is there.
+    const UNKNOWN: Handlers = Handlers(std::ptr::without_provenance_mut(usize::MAX));
+
+    /// Those that the caller is in.
+    #[inline]
+    pub(crate) fn here() -> Handlers {
+        let w = current::worker();
+        // SAFETY: null, or the calling thread's own worker; its globals are null or the thread's.
+        unsafe {
+            let globals = if w.is_null() { known() } else { (*w).exceptions.globals.get() };
+            if globals.is_null() { Handlers::UNKNOWN } else { Handlers((*globals).caught) }
+        }
     }
 }
 
+/// What the caller raises is going to unwind to a place that is in `outer`: hide these on the way. A `catch (...)`
+/// there calls `std::terminate` if it is to catch what is no C++ exception while there are any, though they are
+/// none of its business: it is not in their catch blocks, but was called by them.
+pub(crate) fn hide(outer: Handlers) {
+    let globals = find();
+    if globals.is_null() || outer == Handlers::NONE || outer == Handlers::UNKNOWN {
+        return;
+    }
+    // SAFETY: this thread's own, and the list of exceptions that are being handled, so they are live. `next` knows
+    // how each is laid out.
+    unsafe {
+        let mut at = &raw mut (*globals).caught;
+        while !(*at).is_null() && *at != outer.0 {
+            at = next(*at);
+            if at.is_null() {
+                return;
+            }
+        }
+        *at = null_mut();
+    }
+}
+
+/// Where it is, the caller is in these, and so many exceptions are thrown and not caught yet, whatever the runtime
+/// has counted on the way.
+pub(crate) fn settle(handlers: Handlers, uncaught: u32) {
+    let globals = find();
+    if !globals.is_null() {
+        // SAFETY: this thread's own.
+        unsafe {
+            (*globals).uncaught = uncaught;
+            if handlers != Handlers::UNKNOWN {
+                (*globals).caught = handlers.0;
+            }
+        }
+    }
+}
+
+/// Where `exception`, in the list of a thread's `Globals`, refers to the next; null: it is none of C++'s, and so the
+/// last. GNU's and LLVM's runtime agree on what comes before the unwinder's part and how much it is, 80 bytes, but
+/// the latter's has two more words in front.
+///
+/// # Safety
+/// It is live.
+unsafe fn next(exception: *mut c_void) -> *mut *mut c_void {
+    const UNWINDERS: usize = 80;
+    const NEXT: usize = 32;
+    for (vendor, more) in [(b"\0GNUCC++", 0), (b"\0CLNGC++", 16)] {
+        // SAFETY: the unwinder's part begins with the class, and has 32 bytes.
+        unsafe {
+            let class = exception.byte_add(UNWINDERS + more).cast::<u64>().read();
+            // The last byte says whether it refers to another.
+            if class >> 8 == u64::from_be_bytes(*vendor) {
+                return exception.byte_add(NEXT + more).cast();
+            }
+        }
+    }
+    null_mut()
+}
+
 type GetGlobals = unsafe extern "C" fn() -> *mut Globals;
+
+/// `__cxa_get_globals`; null: not found so far.
+static FUNCTION: AtomicPtr<c_void> = AtomicPtr::new(null_mut());
+/// How many objects were loaded at the last look; 0: nobody has looked.
+static COUNT: AtomicU64 = AtomicU64::new(0);
+
+/// As `find`, but without a look if there has been one.
+fn known() -> *mut Globals {
+    // Acquire: as in `find`.
+    if COUNT.load(Ordering::Acquire) != 0 && FUNCTION.load(Ordering::Relaxed).is_null() {
+        return null_mut();
+    }
+    find()
+}
 
 /// The calling thread's; null: there is no C++ runtime. Looks for it only if something was loaded since the last
 /// look.
 #[inline(never)]
 fn find() -> *mut Globals {
-    static FUNCTION: AtomicPtr<c_void> = AtomicPtr::new(null_mut());
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    // Relaxed: each value stands for itself, and two threads that look at once find the same.
+    // Relaxed: the address of a function; it stands for itself.
     let mut function = FUNCTION.load(Ordering::Relaxed);
     if function.is_null() {
         let count = loaded::count();
-        if COUNT.load(Ordering::Relaxed) == count {
-            return null_mut();
+        // Acquire pairs with the Release below: what was found at that count is there.
+        if COUNT.load(Ordering::Acquire) == count {
+            function = FUNCTION.load(Ordering::Relaxed);
+        } else {
+            function = loaded::symbol(c"__cxa_get_globals");
+            // Never back to null: another thread, which has looked later, may have found it.
+            if !function.is_null() {
+                FUNCTION.store(function, Ordering::Relaxed);
+            }
+            COUNT.store(count, Ordering::Release);
         }
-        function = loaded::symbol(c"__cxa_get_globals");
-        FUNCTION.store(function, Ordering::Relaxed);
-        COUNT.store(count, Ordering::Relaxed);
         if function.is_null() {
             return null_mut();
         }

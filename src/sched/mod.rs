@@ -92,7 +92,7 @@ pub(crate) use reason::WaitReason;
 #[cfg(not(loom))]
 pub(crate) use {
     arm::{Added, add_timer},
-    exceptions::{set_uncaught, uncaught},
+    exceptions::{Handlers, hide, settle, uncaught},
     goroutine::{AtEnd, BY_TIMER, Body, Extra, Goroutine, PINNED, State},
     look::{Me, View, for_each, me},
     main::{main, ring},
