@@ -320,7 +320,34 @@ static void threads_that_wait_in_gort_are_asleep_too(void) {
     FOUND(beside_one_that_blocks_late, "[chan receive");
 }
 
+static gort_timer_t *far_away;
+static gort_ctx_t *far_ctx;
+
+static void *stop_and_end(void *arg) {
+    struct timespec nap = {0, 50000000};
+    nanosleep(&nap, NULL);
+    if (far_away)
+        CHECK(gort_timer_stop(far_away));
+    if (far_ctx)
+        gort_ctx_cancel(far_ctx);
+    return arg;
+}
+
+/* When main waits, a timer still can wake somebody. */
+DEADLOCK(beside_one_that_stops_a_timer) {
+    far_away = gort_timer_func(3600 * 1000 * T_MS, call_nobody, NULL);
+    t_thread(stop_and_end, NULL);
+    gort_chan_recv(gort_chan_new(0, 0), NULL);
+}
+DEADLOCK(beside_one_that_cancels_a_context) {
+    far_ctx = gort_ctx_with_timeout(gort_ctx_background(), 3600 * 1000 * T_MS);
+    t_thread(stop_and_end, NULL);
+    gort_chan_recv(gort_chan_new(0, 0), NULL);
+}
+
 static void threads_that_have_ended_do_not_count(void) {
+    FOUND(beside_one_that_stops_a_timer, "[chan receive");
+    FOUND(beside_one_that_cancels_a_context, "[chan receive");
     FOUND(beside_one_that_ends_late, "[chan receive");
     FOUND(beside_one_that_times_out, "[chan receive");
     FOUND(beside_threads_that_end, "[chan receive");
@@ -488,6 +515,8 @@ int main(int argc, char **argv) {
     T_CHILD(beside_one_that_ends_late_child);
     T_CHILD(beside_one_that_times_out_child);
     T_CHILD(beside_threads_that_end_child);
+    T_CHILD(beside_one_that_stops_a_timer_child);
+    T_CHILD(beside_one_that_cancels_a_context_child);
     T_CHILD(first_thread_waits);
     T_CHILD(first_thread_ends);
     T_CHILD(second_main);

@@ -177,7 +177,57 @@ static void not_under_gort_main(void) {
     nap_outside(30);
 }
 
+/* A thread that waits on a condition variable gives up the mutex that everybody else waits for, last of all. */
+static struct {
+    gort_mutex_t mutex;
+    gort_cond_t cond;
+    long turn;
+    bool over;
+} seesaw;
+
+static void *tip(void *arg) {
+    gort_mutex_lock(&seesaw.mutex);
+    while (!seesaw.over) {
+        seesaw.turn++;
+        gort_cond_wait(&seesaw.cond, &seesaw.mutex);
+    }
+    gort_mutex_unlock(&seesaw.mutex);
+    return arg;
+}
+
+UNDER_MAIN(waiting_lets_go) {
+    pthread_t thread = t_thread(tip, NULL);
+    int64_t until = gort_now() + (t_stress() ? 100 : 200) * T_MS;
+    gort_mutex_lock(&seesaw.mutex);
+    while (!seesaw.over) {
+        seesaw.over = gort_now() > until;
+        gort_cond_signal(&seesaw.cond);
+        gort_mutex_unlock(&seesaw.mutex);
+        gort_mutex_lock(&seesaw.mutex);
+    }
+    gort_mutex_unlock(&seesaw.mutex);
+    CHECK_EQ(pthread_join(thread, NULL), 0);
+}
+
+/* What a thread of gort's runs last of all: destructors of its data. */
+static pthread_key_t key;
+
+static void send_at_thread_end(void *ch) { send_later(ch); }
+
+static void leave_to_the_destructor(void *ch) {
+    gort_lock_thread();
+    CHECK_EQ(pthread_setspecific(key, ch), 0);
+}
+
+UNDER_MAIN(destructor_of_a_locked_thread) {
+    CHECK_EQ(pthread_key_create(&key, send_at_thread_end), 0);
+    gort_chan_t *ch = gort_chan_new(0, 0);
+    CHECK_EQ(gort_spawn(leave_to_the_destructor, ch), GORT_OK);
+    CHECK_EQ(gort_chan_recv(ch, NULL), GORT_OK);
+}
+
 static void whoever_will_go_on_is_waited_for(void) {
+    CHILD_EXITS(destructor_of_a_locked_thread_child, 0);
     CHILD_EXITS(thread_outside_child, 0);
     CHILD_EXITS(thread_computes_child, 0);
     CHILD_EXITS(thread_holds_a_mutex_child, 0);
@@ -186,6 +236,7 @@ static void whoever_will_go_on_is_waited_for(void) {
     CHILD_EXITS(goroutine_sleeps_child, 0);
     CHILD_EXITS(goroutine_in_a_system_call_child, 0);
     CHILD_EXITS(goroutine_with_a_deadline_child, 0);
+    CHILD_EXITS(waiting_lets_go_child, 0);
 }
 
 static void a_timer_that_will_wake_somebody_is_waited_for(void) {
@@ -197,6 +248,27 @@ static void a_timer_that_will_wake_somebody_is_waited_for(void) {
 }
 
 static void without_gort_main_nobody_looks(void) { CHILD_EXITS(not_under_gort_main, 0); }
+
+static void end_at_once(void *arg) { (void)arg; }
+
+static int return_at_once(void *arg) {
+    (void)arg;
+    return 5;
+}
+
+/* The workers come to rest, and look, while the thread is on its way into gort_main. */
+static void one_gort_main_after_another(void) {
+    uint64_t seed = t_seed(7);
+    int64_t until = gort_now() + (t_stress() ? 150 : 500) * T_MS;
+    for (long i = 0, n = t_n(100000, 10000); i < n && gort_now() < until; i++) {
+        CHECK_EQ(gort_spawn(end_at_once, NULL), GORT_OK);
+        for (int64_t end = gort_now() + (int64_t)(t_random(&seed) % 50000); gort_now() < end;)
+            ;
+        CHECK_EQ(gort_main(return_at_once, NULL), 5);
+    }
+}
+
+static void a_gort_main_that_begins_is_not_at_rest(void) { CHILD_EXITS(one_gort_main_after_another, 0); }
 
 /* ---- the baton: one of many goroutines and threads can go on, at every moment another ---- */
 
@@ -405,6 +477,9 @@ int main(int argc, char **argv) {
     T_CHILD(thread_waits_for_a_tick_child);
     T_CHILD(timer_behind_others_child);
     T_CHILD(not_under_gort_main);
+    T_CHILD(destructor_of_a_locked_thread_child);
+    T_CHILD(one_gort_main_after_another);
+    T_CHILD(waiting_lets_go_child);
     T_CHILD(goroutines_only_child);
     T_CHILD(one_thread_child);
     T_CHILD(many_threads_child);
@@ -413,6 +488,7 @@ int main(int argc, char **argv) {
     RUN(whoever_will_go_on_is_waited_for);
     RUN(a_timer_that_will_wake_somebody_is_waited_for);
     RUN(without_gort_main_nobody_looks);
+    RUN(a_gort_main_that_begins_is_not_at_rest);
     RUN(a_baton_among_goroutines_and_threads_is_never_lost_sight_of);
     RUN(threads_that_take_over_from_threads_are_seen);
     return t_end();

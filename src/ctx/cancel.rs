@@ -9,6 +9,7 @@ use super::context::Ctx;
 #[cfg(loom)]
 use super::knobs::{self, Bug};
 use crate::primitive::atomic::Ordering;
+use crate::sched::removed;
 use crate::sched::timer::TimerNode;
 use crate::sched::wait::WakeList;
 
@@ -127,9 +128,9 @@ impl Canceller {
             }
             (*this).cause.store(cause, Ordering::Relaxed);
             (*this).err.store(err, Ordering::Relaxed);
-            if (*this).timed {
-                // Inserted under this lock, if it was. If it is firing it will find that all is done.
-                TimerNode::cancel((*this).timer.get());
+            // Inserted under this lock, if it was. If it is firing it will find that all is done.
+            if (*this).timed && TimerNode::cancel((*this).timer.get()) {
+                removed();
             }
             Self::show_done(this, &mut news.woken);
             news.funcs.take_all(&mut (*this).funcs);

@@ -11,6 +11,7 @@ use super::knobs::{self, Bug};
 use super::{TIMED_OUT, deadline};
 use crate::primitive::atomic::{AtomicI32, Ordering};
 use crate::primitive::{FOREVER, SpinLock};
+use crate::sched::removed;
 use crate::sched::timer::TimerNode;
 use std::cell::UnsafeCell;
 use std::ptr::null_mut;
@@ -158,9 +159,9 @@ impl Canceller {
                 Self::lock(this);
                 Self::unlock(this);
             }
-            if (*this).timed {
-                // From now on no heap knows the node: its claim would be refused, so no `fire` is to come.
-                TimerNode::cancel((*this).timer.get());
+            // From now on no heap knows the node: its claim would be refused, so no `fire` is to come.
+            if (*this).timed && TimerNode::cancel((*this).timer.get()) {
+                removed();
             }
             debug_assert!((*this).first_child.is_null());
             #[cfg(loom)]

@@ -10,6 +10,7 @@
 //! | a thread of the host's begins to wait in gort for ever | that thread, before it sleeps |
 //! | a thread of gort's starts, and is not counted yet | that thread, if it is a worker; else as below |
 //! | a thread of the host's ends | nobody can: the thread in `gort_main` looks again from time to time ([`Poll`]) |
+//! | a thread of the host's stops a timer | as above: the thread asks for it ([`ask`]) |
 //!
 //! The last one to take its step sees those of all others, because each says what it does (its processor is idle; it
 //! is counted in) before it looks at what the others have said, all sequentially consistent.
@@ -47,7 +48,8 @@ enum Find {
     Deadlock(usize),
 }
 
-/// `gort_main` begins, on the calling thread; it counts as waiting from here on. Before there is a main goroutine.
+/// The main goroutine begins; the thread in `gort_main` counts as waiting from here on. To be called by the main
+/// goroutine: before there is one, that thread is about to make it, and others may be at rest.
 pub(crate) fn begin() {
     POLL.forget();
     ACCOUNTED.add();
@@ -110,6 +112,14 @@ fn find() -> Find {
         Find::Awake
     } else {
         Find::Outsiders
+    }
+}
+
+/// A thread of the host's has taken away what would have let somebody go on. Until it ends it may be the only one who
+/// knows: have the thread in `gort_main` look from time to time. Takes no lock.
+pub(crate) fn ask() {
+    if WATCHED.load(Ordering::SeqCst) && POLL.ask() {
+        ring();
     }
 }
 

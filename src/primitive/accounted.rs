@@ -7,8 +7,12 @@
 //!
 //! | thread | counted in | counted out |
 //! |---|---|---|
-//! | gort's own | by itself, first of all | by itself, last of all |
-//! | one that waits in gort without a deadline | by itself, before anybody can reach it | **by the one who wakes it**, before it is told |
+//! | gort's own | by itself, first of all | by itself, before it says for the last time that it has nothing to do |
+//! | one that waits in gort without a deadline | by itself, last of all before it sleeps | **by the one who wakes it**, before it is told |
+//!
+//! The one who wakes such a thread may be faster than the thread itself, which can be reached before it has counted
+//! itself in (it must not be counted while it still lets others go on). Then the number is one too small
+//! until it has; that is no harm.
 //!
 //! The two numbers cannot be read at one instant, hence [`Accounted::covers`]: the count, then the number of all
 //! threads, then the count again. Each change of the count makes the word another, so two equal ones mean that it

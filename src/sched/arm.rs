@@ -8,6 +8,7 @@ use super::proc::Proc;
 use super::runtime::{Runtime, rt};
 use super::timer::TimerNode;
 use super::{current, idle};
+use crate::inspect::deadlock;
 use crate::primitive::atomic::{Ordering, fence};
 
 /// A node was inserted. The caller tells the sleepers once it holds no lock: telling may start a thread.
@@ -37,6 +38,16 @@ pub(crate) unsafe fn add_timer(node: *mut TimerNode) -> Added {
 pub(super) unsafe fn add_to(proc: &Proc, node: *mut TimerNode) -> Added {
     // SAFETY: the caller's promise.
     Added { earliest: unsafe { proc.timers.insert(node) } }
+}
+
+/// A timer was taken out of its heap before it was due; or processors were out of the idle list for a moment. Those who
+/// look for a deadlock may have been kept from it by that. A goroutine that did so looks when it leaves its
+/// processor; a thread of the host's may end, and nobody would look. May be called under a spin lock.
+#[inline]
+pub(crate) fn removed() {
+    if current::worker().is_null() {
+        deadlock::ask();
+    }
 }
 
 impl Added {

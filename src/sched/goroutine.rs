@@ -137,8 +137,10 @@ impl Fresh {
     /// As for `publish`.
     #[inline]
     pub(super) unsafe fn retract(this: *mut Fresh) {
+        // Release: after the record that it was moved to has been published (`bind`), so that who misses it here finds
+        // it there.
         // SAFETY: as in `publish`.
-        unsafe { AtomicU64::from_ptr(&raw mut (*this).id).store(0, Ordering::Relaxed) };
+        unsafe { AtomicU64::from_ptr(&raw mut (*this).id).store(0, Ordering::Release) };
         // Before whatever is written into it from now on: see the module comment.
         fence(Ordering::Release);
         // A free record points to nothing: the search for leaks takes what it finds there for a pointer.

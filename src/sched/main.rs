@@ -59,7 +59,6 @@ pub(crate) fn main(body: unsafe extern "C" fn(*mut c_void) -> i32, arg: *mut c_v
     }
     let mut main = Main { body, arg, result: 0 };
     STATUS.store(0, Ordering::Relaxed);
-    deadlock::begin();
     quit::install(&STATUS);
     let shared = (&raw mut main).cast::<c_void>();
     let spawned = spawn(Spawn {
@@ -94,6 +93,7 @@ pub(crate) fn main(body: unsafe extern "C" fn(*mut c_void) -> i32, arg: *mut c_v
 
 unsafe extern "C" fn run(shared: *mut c_void) {
     let main = shared.cast::<Main>();
+    deadlock::begin();
     // SAFETY: the waiting thread keeps it in place until `DONE`, and reads it only then.
     unsafe {
         let result = ((*main).body)((*main).arg);

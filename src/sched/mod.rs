@@ -91,7 +91,7 @@ pub(crate) use reason::WaitReason;
 
 #[cfg(not(loom))]
 pub(crate) use {
-    arm::{Added, add_timer},
+    arm::{Added, add_timer, removed},
     exceptions::{Handlers, hide, settle, uncaught},
     goroutine::{AtEnd, BY_TIMER, Body, Extra, Goroutine, PINNED, State},
     look::{Me, View, for_each, me},
@@ -110,4 +110,6 @@ use switch::entry;
 #[cfg(all(test, loom))]
 pub(crate) use threads_only::use_heap;
 #[cfg(loom)]
-pub(crate) use threads_only::{Added, Goroutine, NoMemory, add_timer, current_goroutine, go, park, ready};
+pub(crate) use threads_only::{
+    Added, Goroutine, NoMemory, add_timer, current_goroutine, go, park, ready, removed,
+};

@@ -12,7 +12,7 @@ use super::proc::{MAX_PROCS, Proc};
 use super::quiet::Pending;
 use super::stackless::Stackless;
 use super::worker::Worker;
-use super::{fork, overflow, thread};
+use super::{arm, fork, overflow, thread};
 use crate::coroutine::{self, Class};
 use crate::primitive::FOREVER;
 use crate::primitive::atomic::{
@@ -287,6 +287,7 @@ impl Runtime {
             idle::wake_worker(self);
         }
         idle::arm(self);
+        arm::removed();
         before
     }
 

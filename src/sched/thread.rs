@@ -116,13 +116,14 @@ extern "C" fn body(w: *mut c_void) -> *mut c_void {
     current::set_worker(null_mut());
     // SAFETY: it is in no list, no goroutine is pinned to it, and this thread was the last to know it.
     drop(unsafe { Box::from_raw(std::ptr::from_ref(w).cast_mut()) });
-    // What comes after this is the user's: destructors of thread-local data.
-    ACCOUNTED.sub();
     null_mut()
 }
 
 /// The calling worker's thread is not to be used again: its loop returns after this.
 pub(super) fn end(rt: &'static Runtime, w: &'static Worker) {
+    // Before it looks for a deadlock: there is code of the user's to come, the destructors of thread-local data, which
+    // may wake anybody.
+    ACCOUNTED.sub();
     idle::hand_off(rt, w);
     w.ended.set(true);
     rt.threads.fetch_sub(1, Ordering::Relaxed);

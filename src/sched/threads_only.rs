@@ -64,6 +64,9 @@ pub(crate) unsafe fn add_timer(node: *mut TimerNode) -> Added {
     Added
 }
 
+/// See `arm.rs`.
+pub(crate) fn removed() {}
+
 /// See `spawn.rs`.
 pub(crate) struct NoMemory;
 

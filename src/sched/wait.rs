@@ -137,16 +137,15 @@ impl Wait {
     #[cold]
     unsafe fn block_thread(&self, release: unsafe fn(*mut ()), arg: *mut ()) {
         let mut deadline = self.deadline();
+        // SAFETY: the caller's promise.
+        unsafe { release(arg) };
         if deadline == FOREVER {
-            // It does nothing of its own from here on, until its waker has counted it out (before it can be
-            // reached: the waker must find it counted in).
+            // It does nothing of its own from here on, until its waker has counted it out. Not before `release`,
+            // which may wake others: that of a condition variable unlocks a mutex. So the waker may have
+            // been faster; then the count was one too small for a moment, which hides a deadlock and feigns none,
+            // and who was misled by that has asked for another look.
             account::thread_waits();
-            // SAFETY: the caller's promise.
-            unsafe { release(arg) };
             account::look();
-        } else {
-            // SAFETY: as above.
-            unsafe { release(arg) };
         }
         // Acquire pairs with the Release in `wake`.
         while self.done.load(Ordering::Acquire) == 0 {

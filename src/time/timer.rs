@@ -6,7 +6,7 @@ use crate::chan::{Chan, Owner};
 use crate::primitive::atomic::{AtomicU32, Ordering};
 use crate::primitive::{FOREVER, SpinLock, now};
 use crate::sched::timer::TimerNode;
-use crate::sched::{Added, add_timer};
+use crate::sched::{Added, add_timer, removed};
 #[cfg(not(loom))]
 use std::alloc::dealloc;
 use std::alloc::{Layout, alloc};
@@ -263,6 +263,7 @@ impl Timer {
             let state = &mut *Self::state(this);
             if state.queued && TimerNode::cancel((*this).node.get()) {
                 state.queued = false;
+                removed();
                 // Relaxed: the caller's own reference is given up after this.
                 (*this).refs.fetch_sub(1, Ordering::Relaxed);
             }

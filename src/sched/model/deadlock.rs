@@ -24,6 +24,8 @@ enum Bug {
     Accounted(AccountedBug),
     /// A woken thread counts itself out, when it runs.
     CountsItselfOut,
+    /// A thread that waits is counted in before it lets go of what it held.
+    CountedInFirst,
     /// The queues are looked at before the threads are counted.
     QueuesFirst,
     /// The processors are not kept idle: whether they are is asked without the lists' lock.
@@ -58,7 +60,8 @@ fn host(bug: Bug, idle: Lists, gort: u32, outside: u32) -> Arc<Host> {
     let broken = if let Bug::Accounted(bug) = bug { bug } else { AccountedBug::None };
     let accounted: &'static Accounted = Box::leak(Box::new(Accounted::new(broken)));
     (0..gort).for_each(|_| accounted.add());
-    account_in(if bug == Bug::CountsItselfOut { None } else { Some(accounted) });
+    let by_hand = matches!(bug, Bug::CountsItselfOut | Bug::CountedInFirst);
+    account_in(if by_hand { None } else { Some(accounted) });
     Arc::new(Host {
         bug,
         world: World::new(WorldBug::None, 1, 2, idle, Watch::Deep),
@@ -158,6 +161,36 @@ impl Host {
         }
     }
 
+    /// H waits for a waker and, in the last step before it sleeps, makes X ready, who is the waker: as where a condition
+    /// variable gives up its mutex.
+    fn wait_and_inject(&self) {
+        let mut held = (self, Some(self.lock.lock().unwrap()));
+        let wait = Wait::new(WaitReason::None, false);
+        let mut node = Node::new(&wait, 1, std::ptr::null_mut());
+        if self.bug == Bug::CountedInFirst {
+            self.accounted.add();
+        }
+        // SAFETY: as in `wait`.
+        unsafe {
+            (*self.queue.get()).push_back(&raw mut node);
+            wait.block(unlock_and_inject, (&raw mut held).cast());
+        }
+    }
+
+    /// Worker 1 gets the processor, runs X, which wakes H and ends, and goes idle.
+    fn run_x_that_wakes(&self) {
+        // SAFETY: this is worker 1.
+        while unsafe { self.world.mail[1].take() }.is_none() {
+            self.world.mail[1].sleep(FOREVER);
+        }
+        assert_eq!(self.world.injector.swap(0, Ordering::SeqCst), X);
+        self.world.found();
+        self.wake();
+        self.ready.fetch_sub(1, Relaxed);
+        self.world.go_idle(1, 0, false);
+        self.look();
+    }
+
     /// Wake H.
     fn wake(&self) {
         let guard = self.lock.lock().unwrap();
@@ -168,6 +201,9 @@ impl Host {
             let wait = (*node).wait;
             drop(guard);
             self.acting.fetch_add(1, Relaxed);
+            if self.bug == Bug::CountedInFirst {
+                self.accounted.sub();
+            }
             Wait::wake(wait, Order::Next);
         }
     }
@@ -187,6 +223,15 @@ impl Host {
 unsafe fn unlock(guard: *mut ()) {
     // SAFETY: it is H's guard, in place until H goes on.
     drop(unsafe { (*guard.cast::<Option<MutexGuard<'_, ()>>>()).take() });
+}
+
+/// The same, and X is ready; until then H acts.
+unsafe fn unlock_and_inject(held: *mut ()) {
+    // SAFETY: they are on H's stack, which is in the call.
+    let (host, guard) = unsafe { &mut *held.cast::<(&Host, Option<MutexGuard<'_, ()>>)>() };
+    drop(guard.take());
+    host.inject();
+    host.acting.fetch_sub(1, Relaxed);
 }
 
 /// Worker 0 holds the one processor and has nothing left to run. Worker 1 is the sentinel, and as good as not there.
@@ -280,6 +325,31 @@ fn model_deadlock_is_found_when_the_goroutine_has_parked() {
 #[should_panic(expected = "wrongly reported: a goroutine can run")]
 fn model_deadlock_without_holding_the_processors_is_wrong() {
     inject_and_run(Bug::NotStill);
+}
+
+/// H lets X go on in its last step before it sleeps, X wakes H, and H ends. All the while somebody looks.
+fn let_go_and_wait(bug: Bug) {
+    loom::model(move || {
+        let host = host(bug, idle(), 1, 1);
+        let worker = run(&host, |host| host.run_x_that_wakes());
+        let looker = run(&host, |host| host.look());
+        host.wait_and_inject();
+        host.end();
+        worker.join().unwrap();
+        looker.join().unwrap();
+        host.over(false);
+    });
+}
+
+#[test]
+fn model_deadlock_of_a_thread_that_lets_go_and_waits_is_none() {
+    let_go_and_wait(Bug::None);
+}
+
+#[test]
+#[should_panic(expected = "wrongly reported")]
+fn model_deadlock_with_threads_counted_in_before_they_let_go_is_wrong() {
+    let_go_and_wait(Bug::CountedInFirst);
 }
 
 /// F wakes H and ends. H, once it runs, starts the thread E and waits for ever, as E does then. All the while

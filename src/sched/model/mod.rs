@@ -30,6 +30,7 @@
 //!   injector's accesses are all `SeqCst`.
 
 mod deadlock;
+mod look;
 mod mail;
 mod park;
 mod pin;
