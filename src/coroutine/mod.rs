@@ -42,7 +42,8 @@ pub(crate) use altstack::AltStack;
 pub(crate) use class::{Class, GUARD};
 pub(crate) use overflow::install as install_overflow_handler;
 pub(crate) use pool::{
-    acquire, acquire_batch, for_each_held_slab, for_each_slot, release, release_batch, reserved_bytes,
+    acquire, acquire_batch, for_each_held_list, for_each_held_slab, for_each_slot, release, release_batch,
+    reserved_bytes,
 };
 pub(crate) use stack::Stack;
 pub(crate) use switch::Coroutine;

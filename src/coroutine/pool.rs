@@ -63,7 +63,14 @@ pub(crate) fn acquire_batch(class: Class, out: &mut Vec<Stack>, n: usize) -> Res
         return Ok(());
     }
     // Outside the lock.
+    let room = out.capacity();
     out.reserve(n);
+    if out.capacity() != room {
+        // The search for leaks would follow what was in this memory before.
+        let spare = out.spare_capacity_mut();
+        // SAFETY: all of it is the vector's, and any bytes will do where there is no element.
+        unsafe { spare.as_mut_ptr().write_bytes(0, spare.len()) };
+    }
     let pool = pool(class);
     let before = out.len();
     pool.with(|lists| lists.pop_many(out, n));
@@ -129,6 +136,25 @@ pub(crate) unsafe fn for_each_held_slab(mut f: impl FnMut(usize, usize, usize, &
         for slab in &lists.slabs {
             let base = slab.slot(0).base().addr();
             f(base, base + slab.slots() * pool.class.size(), slab.claimed(), &|i| slab.slot(i));
+        }
+    }
+}
+
+/// Meet the memory of all lists of free stacks: an address in each.
+///
+/// # Safety
+/// As for [`for_each_held_slab`].
+pub(crate) unsafe fn for_each_held_list(mut f: impl FnMut(usize)) {
+    for pool in all() {
+        // SAFETY: the caller holds the lock.
+        let lists = unsafe { &*pool.lists.get() };
+        if lists.dirty.capacity() > 0 {
+            f(lists.dirty.as_slices().0.as_ptr().addr());
+        }
+        for list in [&lists.clean, &lists.raw] {
+            if list.capacity() > 0 {
+                f(list.as_ptr().addr());
+            }
         }
     }
 }

@@ -241,6 +241,10 @@ impl Heap {
             if value == self.top {
                 return self.is_top_link(place);
             }
+            // `last_remainder`: what was once left over of a free block, and may be in use again.
+            if word(place - 8) == self.top && self.is_top_link(place - 8) {
+                return true;
+            }
             if !self.is_joined_free(value) {
                 return false;
             }

@@ -159,6 +159,7 @@ impl Search {
         unsafe {
             self.find_stacks()?;
             self.find_heaps(memory)?;
+            self.pass_over_lists();
             self.exclude(frozen, memory)?;
         }
         self.search_threads(frozen, memory, caller)?;
@@ -240,6 +241,29 @@ impl Search {
             self.excluded.push((start, end))?;
         }
         Ok(())
+    }
+
+    /// The pools' lists of stacks: they point to nothing but stacks' ends, and where they are not in use, what was in that
+    /// memory before may still stand there. Reached, but not to be followed.
+    ///
+    /// # Safety
+    /// As for `run`.
+    unsafe fn pass_over_lists(&mut self) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            coroutine::for_each_held_list(|at| self.pass_over(at));
+        }
+    }
+
+    /// Do not follow the block that `address` is in, if that is in a heap.
+    fn pass_over(&mut self, address: usize) {
+        let heaps = self.heaps.all();
+        let Some(i) = heaps.partition_point(|heap| heap.start <= address).checked_sub(1) else { return };
+        let heap = &mut heaps[i];
+        if address < heap.end {
+            let block = heap.block_of(address);
+            heap.reach(block);
+        }
     }
 
     /// What is not searched: the search's own memory, and what workers have left over.
@@ -539,9 +563,14 @@ impl Search {
             }
         }
         let block = heap.block_of(value);
-        self.reach(i, block);
-        // The end of the block before, or this one's header: who knows.
-        if value - block < 16 && block > self.heaps.all()[i].start {
+        let header = value - block < 16;
+        // Only malloc itself has pointers to headers. A thread that was stopped in realloc may have no other one
+        // to a block that is in use; what it keeps in memory are blocks that are free, or were once.
+        if !header || origin == From::Stack {
+            self.reach(i, block);
+        }
+        // The end of the block before.
+        if header && block > self.heaps.all()[i].start {
             let before = self.heaps.all()[i].block_of(block - 1);
             self.reach(i, before);
         }
