@@ -175,7 +175,8 @@ fn fresh_view(record: *mut Fresh) -> Option<View> {
         };
         // Pairs with the fence in `retract`.
         fence(Ordering::Acquire);
-        (id.load(Ordering::Relaxed) == number).then_some(view)
+        // Acquire pairs with the store there: if it has got its stack meanwhile, it is met on that.
+        (id.load(Ordering::Acquire) == number).then_some(view)
     }
 }
 
