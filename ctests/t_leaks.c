@@ -363,13 +363,14 @@ static NOINLINE void sleep_then_block(void *arg) {
 }
 
 static NOINLINE void block_after_a_sleep(void) {
-    for (int i = 0; i < MANY; i++)
+    /* Very many: a thread of gort's own starts with its maker's vector registers, and sleeps with them. */
+    for (int i = 0; i < 10 * MANY; i++)
         spawn_waiter("has slept", sleep_then_block, gort_chan_new(0, 0));
 }
 
 static void what_a_goroutine_did_before_keeps_it_not_alive(void) {
     block_after_a_sleep();
-    MOST_ARE_FOUND("has slept", MANY);
+    MOST_ARE_FOUND("has slept", 10 * MANY);
 }
 
 static NOINLINE void wait_for_a_stopped_timer(void *arg) {
