@@ -5,7 +5,7 @@
 //! | module | what lives there |
 //! |---|---|
 //! | [`ffi`] | the C ABI, one file per section of `gort.h`: check arguments, call the core, return a status |
-//! | [`panic`] | panic, defer, recover, try, exit; the scheduler asks it what a goroutine's end leaves to do |
+//! | [`mod@panic`] | panic, defer, recover, try, exit; the scheduler asks it what a goroutine's end leaves to do |
 //! | [`ctx`] | contexts and groups |
 //! | [`chan`] | channels and select |
 //! | [`sync`] | mutexes, condition variable, once, semaphore, wait group |
