@@ -307,7 +307,8 @@ static void the_memory_is_the_last_takers_own(void) {
     for (long i = 0; t_again(i, t_n(5000, 500), &until); i++) {
         gort_waitgroup_t done = {0};
         memset(&m, 0, sizeof m);
-        int n = m.left = 1 + (int)(i % 3);
+        int n = 1 + (int)(i % 3);
+        m.left = n;
         m.after = (unsigned char)"\x00\xFF\x99"[i % 3];
         (i % 5 ? t_go : t_go_thread)(&done, i % 2 ? acquire_all_and_overwrite : acquire_all_until_and_overwrite,
                                      &m);
