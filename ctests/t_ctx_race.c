@@ -96,8 +96,10 @@ static void actor(void *arg) {
             break;
         }
         case 10: {
+            /* Asked before: one that is done has only children that are; but if it becomes so now, they follow. */
+            bool done = gort_ctx_err(ctx) != 0;
             gort_ctx_t *below = gort_ctx_with_cancel(ctx);
-            if (gort_ctx_err(ctx))
+            if (done)
                 check_done(below);
             gort_ctx_cancel_cause(below, 1);
             check_done(below);
