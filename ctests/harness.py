@@ -57,9 +57,9 @@ def cxx_compilers(quick=False):
 
 def directives(source):
     """What a test says about itself in comments: `ctest-timeout: 300`, `ctest-cflags: -O0`,
-    `ctest-env: NAME=value ...` (one more run, with these variables)."""
+    `ctest-env: NAME=value ...` (one more run, with these variables), `ctest-alone: why` (nothing else runs beside it)."""
     found = {}
-    for key, value in re.findall(r"ctest-(timeout|cflags|env):[ \t]*([^\n]*?)[ \t]*(?:\*/|\n)", source.read_text()):
+    for key, value in re.findall(r"ctest-(timeout|cflags|env|alone):[ \t]*([^\n]*?)[ \t]*(?:\*/|\n)", source.read_text()):
         found.setdefault(key, []).append(value)
     return found
 
@@ -92,28 +92,30 @@ def run(command, log, env=None, timeout=120, one_cpu=False):
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
 
-    def prepare():
-        # Bounded, since a test may have a million stacks when it dies.
-        soft, hard = CORE_BYTES, resource.getrlimit(resource.RLIMIT_CORE)[1]
-        if hard != resource.RLIM_INFINITY:
-            soft = min(soft, hard)
-        resource.setrlimit(resource.RLIMIT_CORE, (soft, hard))
-        if one_cpu:
-            os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    # Bounded, since a test may have a million stacks when it dies. A child inherits this, and the CPUs of the thread
+    # that starts it; both are set here, as other threads may be starting programs too.
+    soft, hard = CORE_BYTES, resource.getrlimit(resource.RLIMIT_CORE)[1]
+    if hard != resource.RLIM_INFINITY:
+        soft = min(soft, hard)
+    resource.setrlimit(resource.RLIMIT_CORE, (soft, hard))
+    cpus = os.sched_getaffinity(0)
 
     start = time.monotonic()
     with open(log, "wb") as out:
         # A session of its own, so that its children go with it.
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=out,
-            cwd=work,
-            env={name: value for name, value in {**os.environ, **(env or {})}.items() if value is not None},
-            preexec_fn=prepare,
-            start_new_session=True,
-        )
+        os.sched_setaffinity(0, {min(cpus)} if one_cpu else cpus)
+        try:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                cwd=work,
+                env={name: value for name, value in {**os.environ, **(env or {})}.items() if value is not None},
+                start_new_session=True,
+            )
+        finally:
+            os.sched_setaffinity(0, cpus)
         try:
             code = process.wait(timeout)
             status = "" if code == 0 else f"exit status {code}" if code > 0 else f"killed by {signal_name(-code)}"

@@ -1,5 +1,6 @@
 /* Channels and select: what was done before a send, a receive or a close is seen after what it completes. */
 /* ctest-timeout: 300 */
+/* ctest-alone: it needs both CPUs to itself */
 #include "litmus.h"
 
 static void release_channels(struct run *run) {

@@ -1,5 +1,6 @@
 /* The litmus harness sees what it is there to see: without synchronisation the forbidden results come up. */
 /* ctest-timeout: 300 */
+/* ctest-alone: it needs both CPUs to itself */
 #include "litmus.h"
 
 static void store_x_load_y(struct run *run) {

@@ -1,5 +1,6 @@
 /* Contexts and groups: what was done before a cancel is seen by who sees that the context is done. */
 /* ctest-timeout: 300 */
+/* ctest-alone: it needs both CPUs to itself */
 #include "litmus.h"
 
 static void new_context(struct run *run) {

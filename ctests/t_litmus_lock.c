@@ -1,5 +1,6 @@
 /* Mutex and read-write mutex: what is done under a lock, or before an unlock, is seen by who locks it next. */
 /* ctest-timeout: 300 */
+/* ctest-alone: it needs both CPUs to itself */
 #include "litmus.h"
 
 /* ---- mutex ---- */

@@ -1,5 +1,6 @@
 /* What starts something comes before it: goroutines, timers. And what waits for its end. */
 /* ctest-timeout: 300 */
+/* ctest-alone: it needs both CPUs to itself */
 #include "litmus.h"
 
 /* ---- the statement that starts a goroutine ---- */

@@ -1,5 +1,6 @@
 /* Once, wait group, semaphore, condition variable, and C's own atomics. */
 /* ctest-timeout: 300 */
+/* ctest-alone: it needs both CPUs to itself */
 #include "litmus.h"
 
 /* ---- once ---- */
