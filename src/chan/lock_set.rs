@@ -11,7 +11,7 @@ use std::ptr::null_mut;
 
 /// The cases that have a channel, ordered by its address.
 #[derive(Clone, Copy)]
-pub(crate) struct LockSet {
+pub(super) struct LockSet {
     cases: Cases,
     sorted: *const u16,
     len: usize,
@@ -45,12 +45,6 @@ impl LockSet {
         // Small slices are sorted by insertion, none needs memory.
         sorted[..len].sort_unstable_by_key(address);
         LockSet { cases, sorted: sorted.as_ptr(), len }
-    }
-
-    /// Where the cases are and how many: those without a channel too.
-    #[cfg(not(loom))]
-    pub(super) fn cases(self) -> (usize, usize) {
-        (self.cases.address(), self.cases.len())
     }
 
     pub(super) fn is_empty(self) -> bool {

@@ -51,8 +51,6 @@ mod tests;
 
 pub(crate) use channel::Chan;
 pub(crate) use owner::{Handed, Owner};
-#[cfg(not(loom))]
-pub(crate) use select::waited_on;
 pub(crate) use select::{Case, MAX_CASES, Selected, select, try_select};
 
 /// How a call on one channel ended.

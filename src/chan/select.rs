@@ -45,15 +45,6 @@ pub(crate) struct Case {
     pub(crate) status: i32,
 }
 
-/// A [`Case`] of any bytes.
-#[cfg(not(loom))]
-#[derive(Clone, Copy)]
-#[repr(C)]
-pub(crate) struct RawCase {
-    chan: usize,
-    _rest: [u8; size_of::<Case>() - size_of::<usize>()],
-}
-
 /// The caller's cases.
 #[derive(Clone, Copy)]
 pub(super) struct Cases {
@@ -64,12 +55,6 @@ pub(super) struct Cases {
 impl Cases {
     pub(super) fn len(self) -> usize {
         self.len
-    }
-
-    /// The address of the first.
-    #[cfg(not(loom))]
-    pub(super) fn address(self) -> usize {
-        self.first.addr()
     }
 
     /// # Safety
@@ -313,26 +298,6 @@ unsafe fn park(cases: Cases, set: LockSet, waiters: *mut Waiter, deadline: i64) 
         let index = won as usize - 1;
         Selected::Case(index, Waiter::outcome(waiters.add(index)))
     }
-}
-
-/// The channels that a parked select waits on, for who looks at it from outside. `set`: the argument of its release
-/// step. The two functions read a record from somewhere that may not be readable, or may hold something else by now;
-/// so what is found is worth something only if the select is known to have been parked all the while. False:
-/// something could not be read.
-#[cfg(not(loom))]
-pub(crate) fn waited_on(
-    set: usize,
-    read_set: impl Fn(usize) -> Option<LockSet>,
-    read_case: impl Fn(usize) -> Option<RawCase>,
-    mut found: impl FnMut(usize),
-) -> bool {
-    let Some((first, len)) = read_set(set).map(LockSet::cases) else { return false };
-    len <= MAX_CASES
-        && (0..len).all(|index| {
-            let case = read_case(first.wrapping_add(index * size_of::<Case>()));
-            case.filter(|case| case.chan != 0).into_iter().for_each(|case| found(case.chan));
-            case.is_some()
-        })
 }
 
 /// The release step of [`Wait::block`] for a select without channels.

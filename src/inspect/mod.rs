@@ -2,7 +2,7 @@
 //!
 //! | file | what lives there |
 //! |---|---|
-//! | `list.rs`, `waits.rs` | every goroutine; the objects that it waits on |
+//! | `list.rs` | every goroutine |
 //! | `dump.rs` | the text of a dump |
 //! | `unwind.rs`, `modules.rs`, `memory.rs` | backtraces, and reading what others are using |
 //! | `symbols.rs` | from addresses to functions and lines |
@@ -26,7 +26,6 @@ mod out;
 pub(crate) mod quit;
 mod symbols;
 mod unwind;
-mod waits;
 
 use crate::sched::{Me, current_goroutine, me};
 use dump::Caller;

@@ -25,7 +25,7 @@
 //! * `turns`, of a goroutine: odd while it is on a worker. The worker makes it odd and fences (Release) before it
 //!   resumes the goroutine; when the goroutine has left, and before anybody else can have it, the worker makes it
 //!   even (Release). So whoever reads the same even number before (Acquire) and after (Acquire fence, then read)
-//!   has read registers, stack, reason and object as the goroutine left them, and nothing of a later turn.
+//!   has read registers, stack and reason as the goroutine left them, and nothing of a later turn.
 //!
 //! Such readers use volatile or relaxed reads of fields that others may be writing, and take what does not hold
 //! together for not read. What `extra` points to is freed under a lock of its own ([`lock_extras`]).
@@ -173,9 +173,6 @@ pub(crate) struct Goroutine {
     pub(super) turns: AtomicU32,
     /// How often `gort_lock_thread` was called and not undone.
     pub(super) lock_depth: u32,
-    /// What it waits on, while it is parked: the `arg` of its park's `release` step. With reason and `turns`
-    /// it says which objects those are (`inspect/waits.rs`).
-    pub(super) object: *mut (),
     /// When it parked, on the coarse clock of its processor (`Local::clock`).
     pub(super) since: u32,
     pub(super) flags: u8,
@@ -220,7 +217,6 @@ impl Goroutine {
                 pin: std::ptr::null_mut(),
                 turns: AtomicU32::new(0),
                 lock_depth: 0,
-                object: std::ptr::null_mut(),
                 since: 0,
                 flags: fresh.flags,
                 state: AtomicU8::new(State::Runnable as u8),

@@ -27,8 +27,6 @@ pub(crate) struct View {
     pub(crate) reason: WaitReason,
     /// Of one that waits: for how long, ns, as far as its processor knew the time (see `Local::clock`).
     pub(crate) waited: i64,
-    #[allow(dead_code)] // for the deadlock detector and the leak finder, as `arg` and `object`
-    pub(crate) flags: u8,
     /// Has called `gort_lock_thread`.
     pub(crate) locked: bool,
     /// As in the record: where the call that spawned it returns to, 0, or `BY_TIMER`.
@@ -37,10 +35,8 @@ pub(crate) struct View {
     pub(crate) parent: u64,
     /// It may have a name.
     pub(crate) named: bool,
-    /// Its function, and the argument of it.
+    /// Its function.
     pub(crate) body: usize,
-    #[allow(dead_code)] // see `flags`
-    pub(crate) arg: usize,
     /// The address of its record: a `Goroutine` on the top page of its stack or, if it has not run, a `Fresh`.
     pub(crate) record: usize,
     /// The addresses its frames may be at, from the guard up to the record. Empty: it has not run.
@@ -54,8 +50,6 @@ pub(crate) struct View {
 pub(crate) struct Parked {
     /// All its frames are above this; what lies there is as `coroutine/switch_*.rs` says.
     pub(crate) sp: usize,
-    /// What it waits on, if it waits: see `Goroutine::object`.
-    pub(crate) object: usize,
     turns: u32,
 }
 
@@ -162,13 +156,11 @@ fn fresh_view(record: *mut Fresh) -> Option<View> {
             state: State::Runnable,
             reason: WaitReason::None,
             waited: 0,
-            flags: (&raw const (*record).flags).read_volatile(),
             locked: false,
             spawned_at: (&raw const (*record).spawned_at).read_volatile(),
             parent: (&raw const (*record).parent).cast::<Parent>().read_volatile().id(),
             named: !(&raw const (*record).extra).cast::<*const Extra>().read_volatile().is_null(),
             body: (&raw const (*record).body).cast::<usize>().read_volatile(),
-            arg: (&raw const (*record).arg).read_volatile().addr(),
             record: record.addr(),
             stack: 0..0,
             parked: None,
@@ -207,18 +199,15 @@ fn bound_view(stack: Stack, time: i64) -> Option<View> {
                 },
                 reason: if waits { reason } else { WaitReason::None },
                 waited: if waits { coarse_age((&raw const (*g).since).read_volatile(), time) } else { 0 },
-                flags: (&raw const (*g).flags).read_volatile(),
                 locked: (&raw const (*g).lock_depth).read_volatile() != 0,
                 spawned_at: (&raw const (*g).spawned_at).read_volatile(),
                 parent: (&raw const (*g).parent).cast::<Parent>().read_volatile().id(),
                 named: !(&raw const (*g).extra).cast::<*const Extra>().read_volatile().is_null(),
                 body: (&raw const (*g).body).cast::<usize>().read_volatile(),
-                arg: (&raw const (*g).arg).read_volatile().addr(),
                 record: g.addr(),
                 stack: stack.base().addr() + GUARD..g.addr(),
                 parked: away.then(|| Parked {
                     sp: Coroutine::saved_sp(&raw const (*g).coroutine).addr(),
-                    object: (&raw const (*g).object).read_volatile().addr(),
                     turns: turn,
                 }),
             };

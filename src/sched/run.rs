@@ -47,7 +47,6 @@ pub(super) fn run(rt: &'static Runtime, w: &'static Worker, task: Task) {
             Proc::count(&proc.parks);
             // SAFETY: nobody else can reach `g` yet; this worker holds `proc`.
             unsafe {
-                (*g).object = arg;
                 (*g).since = proc.local().clock;
                 (*g).end_turn();
             }

@@ -44,9 +44,7 @@ unsafe impl Send for Cond {}
 // SAFETY: as above.
 unsafe impl Sync for Cond {}
 
-/// What a wait gives up when it has left its stack. Who looks at it from outside (`inspect/waits.rs`) reads the first
-/// word.
-#[repr(C)]
+/// What a wait gives up when it has left its stack.
 struct Held {
     cond: *const Cond,
     mutex: *const Mutex,
