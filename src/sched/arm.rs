@@ -18,7 +18,7 @@ pub(crate) struct Added {
 }
 
 /// Insert `node` into the heap of the processor that the calling worker holds. A thread that holds none uses
-/// the first processor's, which never retires: what is inserted into the heap of one that has, nobody fires.
+/// the runtime's: what is inserted into the heap of a processor that has retired, nobody fires.
 ///
 /// # Safety
 /// As for [`super::timer::TimerHeap::insert`]. (Heaps are never freed.)
@@ -27,13 +27,13 @@ pub(crate) unsafe fn add_timer(node: *mut TimerNode) -> Added {
     // SAFETY: null, or the calling thread's own worker, which does not lose its processor before it is back in
     // the scheduler; so a retiring processor's heap is drained after this.
     let held = if w.is_null() { None } else { unsafe { (*w).proc.get() } };
-    let proc = held.unwrap_or_else(|| rt().proc(0));
+    let timers = held.map_or_else(|| &*rt().timers, |proc| &proc.timers);
     // SAFETY: the caller's promise.
-    unsafe { add_to(proc, node) }
+    Added { earliest: unsafe { timers.insert(node) } }
 }
 
 /// # Safety
-/// As for [`add_timer`]; the calling worker holds `proc`, or it is the first one.
+/// As for [`add_timer`]; the calling worker holds `proc`.
 #[inline]
 pub(super) unsafe fn add_to(proc: &Proc, node: *mut TimerNode) -> Added {
     // SAFETY: the caller's promise.

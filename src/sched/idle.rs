@@ -60,10 +60,10 @@ impl Lists {
         self.sentinel.is_some_and(|s| std::ptr::eq(s, w))
     }
 
-    /// Put a processor with an empty run queue into the list; one beyond the limit retires.
+    /// Put a processor with an empty run queue into the list; one that is surplus retires.
     pub(super) fn put_proc(&mut self, rt: &Runtime, proc: &'static Proc) {
-        if proc.id >= rt.limit.load(Ordering::Relaxed) && !self.closed {
-            rt.retire(proc);
+        if proc.surplus.load(Ordering::Relaxed) && !self.closed {
+            rt.retire(self, proc);
             return;
         }
         proc.idle.store(true, Ordering::Relaxed);
@@ -82,6 +82,15 @@ impl Lists {
             return None;
         }
         let proc = self.procs.pop()?;
+        proc.idle.store(false, Ordering::Relaxed);
+        rt.pool.sub_idle();
+        Some(proc)
+    }
+
+    /// Take the one with the highest number out of the list, to retire.
+    pub(super) fn drop_proc(&mut self, rt: &Runtime) -> Option<&'static Proc> {
+        let last = (0..self.procs.len()).max_by_key(|&i| self.procs[i].id)?;
+        let proc = self.procs.remove(last);
         proc.idle.store(false, Ordering::Relaxed);
         rt.pool.sub_idle();
         Some(proc)
@@ -169,6 +178,15 @@ impl Look {
         fence(Ordering::SeqCst);
         let mut find = if rt.injector.is_empty() { Find::Nothing } else { Find::Work };
         let mut earliest = FOREVER;
+        let due = rt.timers.next();
+        if due != FOREVER {
+            // Whoever is busy looks at them.
+            let busy = rt.pool.load().idle() < rt.limit.load(Ordering::Relaxed);
+            earliest = due.saturating_add(if busy { TIMER_GRACE } else { 0 });
+            if earliest <= time {
+                find = Find::Work;
+            }
+        }
         for (i, proc) in rt.procs().enumerate() {
             if self.seen.len() <= i {
                 self.seen.push(Seen::default());
@@ -281,7 +299,7 @@ pub(super) fn leave_sentinel(rt: &'static Runtime, lists: MutexGuard<'_, Lists>)
 fn needs_watch(rt: &Runtime, until: i64) -> bool {
     // What was said before (idle, no sentinel) comes before these looks; a timer's deadline is read relaxed.
     fence(Ordering::SeqCst);
-    rt.procs().any(|p| p.has_work() || p.timers.next() < until)
+    rt.timers.next() < until || rt.procs().any(|p| p.has_work() || p.timers.next() < until)
 }
 
 /// Leave the processor, which has nothing to run, and sleep until there is one to hold again.
@@ -360,8 +378,15 @@ pub(super) fn hand_off(rt: &'static Runtime, w: &'static Worker) {
     if w.searching.replace(false) {
         stop_searching(rt);
     }
+    if proc.surplus.load(Ordering::Relaxed) {
+        // SAFETY: this worker has held it up to here.
+        unsafe { empty(rt, proc) };
+    }
     let mut lists = rt.lists();
-    if proc.has_work() || !rt.injector.is_empty() {
+    // A surplus one with an empty queue retires; one that was marked just now is given on with its queue, and whoever
+    // gets it steps back.
+    let surplus = proc.surplus.load(Ordering::Relaxed);
+    if proc.has_work() || !surplus && !rt.injector.is_empty() {
         give(rt, lists, Parcel { proc, task: None, searching: false });
         return;
     }
@@ -375,6 +400,32 @@ pub(super) fn hand_off(rt: &'static Runtime, w: &'static Worker) {
     }
     look_after(rt);
     deadlock::look();
+}
+
+/// Move all that is queued on a surplus processor to the global queue, and what it keeps to the common stocks. The
+/// caller then sees to it that somebody is woken.
+///
+/// # Safety
+/// The calling worker holds `proc`, or has until now.
+pub(super) unsafe fn empty(rt: &'static Runtime, proc: &Proc) {
+    // SAFETY: the caller's promise.
+    let freed = unsafe {
+        while let Some(task) =
+            proc.pop_next().or_else(|| proc.pop_woken()).or_else(|| proc.take_oldest_fresh())
+        {
+            rt.injector.push(task);
+        }
+        proc.local().records.flush(0);
+        let stacks = &mut proc.local().stacks;
+        let freed = !stacks.is_empty();
+        coroutine::release_batch(stacks, 0);
+        freed
+    };
+    if freed {
+        rt.stackless.retry(rt, rt.class);
+    }
+    // The first half of the pair in `pool`, for what went to the global queue.
+    fence(Ordering::SeqCst);
 }
 
 /// The calling worker holds no processor: wait until it does.

@@ -8,6 +8,7 @@ use super::goroutine::Task;
 use super::idle;
 use super::proc::{FAIRNESS, NEXT_STREAK, Proc, coarse};
 use super::runtime::Runtime;
+use super::timer::TimerHeap;
 use super::worker::Worker;
 use super::{pin, thread};
 use crate::coroutine;
@@ -34,7 +35,7 @@ pub(super) fn next_task(rt: &'static Runtime, w: &'static Worker) -> Task {
             return task;
         }
         let proc = w.held();
-        if proc.id >= rt.limit.load(Ordering::Relaxed) {
+        if proc.surplus.load(Ordering::Relaxed) {
             step_back(rt, w, proc);
             continue;
         }
@@ -60,11 +61,12 @@ pub(super) fn next_task(rt: &'static Runtime, w: &'static Worker) -> Task {
 /// From what belongs to the processor, and at fairness ticks from the global queue.
 #[inline]
 fn pick(rt: &'static Runtime, w: &'static Worker, proc: &'static Proc) -> Option<Task> {
-    if proc.timers.next() != FOREVER && timers_wait(proc) {
+    if (proc.timers.next() != FOREVER || rt.timers.next() != FOREVER) && timers_wait(proc) {
         let time = now();
         // SAFETY: this worker holds `proc`.
         unsafe { proc.local().clock = coarse(time) };
-        run_timers(proc, time);
+        run_timers(&proc.timers, time);
+        run_timers(&rt.timers, time);
     }
     if w.inbox_len.load(Ordering::Relaxed) != 0
         && let Some(task) = inbox(rt, w, proc)
@@ -158,16 +160,16 @@ fn inject_one(rt: &Runtime) -> Option<Task> {
     }
 }
 
-/// Fire what is due on `proc`'s heap; what it wakes or starts goes to the calling worker's processor, whose
+/// Fire what is due in a heap; what it wakes or starts goes to the calling worker's processor, whose
 /// `local` the caller must not hold: to start a goroutine takes it.
-fn run_timers(proc: &Proc, time: i64) -> bool {
+fn run_timers(timers: &TimerHeap, time: i64) -> bool {
     // SAFETY: called on the scheduler's stack with no lock and no `local` held, as firing demands.
-    proc.timers.next() <= time && unsafe { proc.timers.run_expired(time) } > 0
+    timers.next() <= time && unsafe { timers.run_expired(time) } > 0
 }
 
 /// Look for work elsewhere for some microseconds.
 fn search(rt: &'static Runtime, w: &'static Worker, proc: &'static Proc) -> Option<Task> {
-    let made = rt.procs_made();
+    let made = rt.top();
     if let Some(victim) = w.victim.take()
         && let Some(task) = victim.steal_woken()
     {
@@ -192,7 +194,7 @@ fn search(rt: &'static Runtime, w: &'static Worker, proc: &'static Proc) -> Opti
             return Some(task);
         }
         let start = w.random() as usize % made;
-        let mut due = false;
+        let mut due = rt.timers.next() != FOREVER;
         for i in 0..made {
             let other = rt.proc((start + i) % made);
             due |= other.timers.next() != FOREVER;
@@ -207,9 +209,9 @@ fn search(rt: &'static Runtime, w: &'static Worker, proc: &'static Proc) -> Opti
         }
         if due {
             let time = now();
-            let mut fired = false;
+            let mut fired = run_timers(&rt.timers, time);
             for other in rt.procs() {
-                fired |= run_timers(other, time);
+                fired |= run_timers(&other.timers, time);
             }
             if fired {
                 // Woken goroutines, and fresh ones: a timer may start some.
@@ -246,41 +248,29 @@ fn stop_searching(rt: &'static Runtime, w: &'static Worker) {
     }
 }
 
-/// The processor is beyond the limit: leave its goroutines to the others, and find another processor.
+/// The processor is surplus: leave its goroutines to the others, and find another processor.
 #[cold]
 fn step_back(rt: &'static Runtime, w: &'static Worker, proc: &'static Proc) {
-    // Acquire pairs with the swap in `stop_all`: who sees its 0 sees `exiting`.
-    rt.limit.load(Ordering::Acquire);
+    // Acquire pairs with the Release in `stop_all`: who sees its mark sees `exiting`.
+    proc.surplus.load(Ordering::Acquire);
     if rt.exiting.load(Ordering::Relaxed) {
         thread::stop_here(rt);
     }
     // SAFETY: this worker holds `proc`.
-    let freed = unsafe {
-        while let Some(task) =
-            proc.pop_next().or_else(|| proc.pop_woken()).or_else(|| proc.take_oldest_fresh())
-        {
-            rt.injector.push(task);
-        }
-        proc.local().records.flush(0);
-        let stacks = &mut proc.local().stacks;
-        let freed = !stacks.is_empty();
-        coroutine::release_batch(stacks, 0);
-        freed
-    };
-    if freed {
-        rt.stackless.retry(rt, rt.class);
+    unsafe { idle::empty(rt, proc) };
+    let mut lists = rt.lists();
+    if lists.closed {
+        drop(lists);
+        thread::stop_here(rt);
     }
-    // The first half of the pair in `pool`, for what went to the injector.
-    fence(Ordering::SeqCst);
-    let lists = rt.lists();
-    if proc.id < rt.limit.load(Ordering::Relaxed) {
+    if !proc.surplus.load(Ordering::Relaxed) {
         // The limit was raised again meanwhile.
         drop(lists);
         idle::wake_worker(rt);
         return;
     }
     w.proc.set(None);
-    rt.retire(proc);
+    rt.retire(&mut lists, proc);
     drop(lists);
     if w.searching.replace(false) {
         idle::stop_searching(rt);

@@ -1,9 +1,17 @@
 //! A processor: the right to run goroutines, and what goes with it.
 //!
-//! The one thing to know: there are `max_procs` processors, and a worker (an OS thread) must hold one to run
-//! goroutines. Run queues, timers, free stacks and counters belong to the processor and not to the thread, so
-//! a worker that leaves (its goroutine locked the thread, or `max_procs` shrank) hands all of it over in one
-//! pointer.
+//! The one thing to know: a worker (an OS thread) must hold a processor to run goroutines, and `max_procs` of them
+//! are *active*. Run queues, timers, free stacks and counters belong to the processor and not to the thread, so
+//! a worker that leaves (its goroutine locked the thread) hands all of it over in one pointer.
+//!
+//! | a processor is | held by a worker | `surplus` | `retired` |
+//! |---|---|---|---|
+//! | active | perhaps; else it is in the idle list | no | no |
+//! | surplus: one too many, and its worker is to step back | yes, or on its way to one | yes | no |
+//! | retired: in no list, its queue and its heap of timers empty | no | no | yes |
+//!
+//! All of that changes under the idle lists' lock only, and so does `Runtime::limit`, which is the number of the
+//! active ones. No processor is different from the others: whatever a retired one leaves behind goes to the runtime.
 //!
 //! Its run queue has three parts, picked from in this order:
 //!
@@ -60,6 +68,8 @@ pub(super) struct Proc {
     next: AtomicPtr<u8>,
     /// How often the owner has picked a goroutine: whether, and how fast, the queue moves.
     ticks: AtomicU32,
+    /// See the table above. Its worker asks before each pick, without the lock; what it does then, it does under it.
+    pub(super) surplus: AtomicBool,
     /// The goroutine that runs here or, for a moment, one that has just left; null once the processor is idle. A
     /// hint: nobody follows it.
     pub(super) running: AtomicPtr<Goroutine>,
@@ -77,7 +87,7 @@ pub(super) struct Proc {
     /// What thieves and lookers use, on cache lines that the owner does not write.
     others: Others,
     pub(super) timers: TimerHeap,
-    /// Beyond the limit, and held by nobody. Guarded by the idle lists' lock.
+    /// See the table above. Guarded by the idle lists' lock.
     pub(super) retired: AtomicBool,
     /// In the idle list: nobody runs on it. A hint for those who look.
     pub(super) idle: AtomicBool,
@@ -121,6 +131,7 @@ impl Proc {
             id,
             next: AtomicPtr::new(null_mut()),
             ticks: AtomicU32::new(0),
+            surplus: AtomicBool::new(false),
             running: AtomicPtr::new(null_mut()),
             spawned: AtomicU64::new(0),
             ended: AtomicU64::new(0),
@@ -141,7 +152,7 @@ impl Proc {
             }),
             others,
             timers: TimerHeap::new(),
-            retired: AtomicBool::new(false),
+            retired: AtomicBool::new(true),
             idle: AtomicBool::new(false),
         }
     }
@@ -189,6 +200,11 @@ impl Proc {
     #[inline]
     pub(super) fn count(counter: &AtomicU64) {
         counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    }
+
+    /// Neither surplus nor retired. Under the idle lists' lock.
+    pub(super) fn is_active(&self) -> bool {
+        !self.surplus.load(Ordering::Relaxed) && !self.retired.load(Ordering::Relaxed)
     }
 
     /// Count a pick. Plain store: only the owner writes it.

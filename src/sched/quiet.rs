@@ -57,8 +57,10 @@ pub(crate) struct Quiet {
 pub(crate) fn seems_quiet() -> bool {
     let Some(rt) = started() else { return false };
     rt.pool.load().idle() >= rt.limit.load(Ordering::SeqCst)
+        && rt.surplus.load(Ordering::SeqCst) == 0
         && !rt.pending.any()
         && rt.injector.is_empty()
+        && !rt.timers.first_wakes()
         && !rt.procs().any(|p| p.timers.first_wakes())
 }
 
@@ -66,8 +68,7 @@ pub(crate) fn seems_quiet() -> bool {
 pub(crate) fn hold_still() -> Option<Quiet> {
     let rt = started()?;
     let lists = rt.lists();
-    // A processor is in the list, has retired, or is somebody's: also if it is in the mail, or beyond a limit
-    // that was lowered.
+    // A processor is in the list, has retired, or is somebody's: also if it is in the mail, or surplus.
     let in_use = rt.procs().filter(|p| !p.retired.load(Ordering::Relaxed)).count();
     if lists.closed || lists.procs.len() != in_use {
         return None;
@@ -84,6 +85,7 @@ impl Quiet {
             && rt.stackless.len() == 0
             && rt.inboxed.load(Ordering::SeqCst) == 0
             && rt.injector.is_empty()
+            && !rt.timers.wakes()
             && !rt.procs().any(|p| p.has_work() || p.timers.wakes())
     }
 

@@ -11,6 +11,7 @@ use super::pool::Pool;
 use super::proc::{MAX_PROCS, Proc};
 use super::quiet::Pending;
 use super::stackless::Stackless;
+use super::timer::TimerHeap;
 use super::worker::Worker;
 use super::{arm, fork, overflow, thread};
 use crate::coroutine::{self, Class};
@@ -50,13 +51,19 @@ pub(crate) struct Counts {
 
 pub(crate) struct Runtime {
     pub(super) pool: Pool,
-    /// Processors with a lower number may run; 0 once the process exits.
+    /// How many processors are active (see `proc.rs`); 0 once the process exits. Changed under the idle lists' lock.
     pub(super) limit: AtomicU32,
-    /// How many processors were ever made.
+    /// How many are surplus. Changed under the idle lists' lock.
+    pub(super) surplus: AtomicU32,
+    /// How many were ever made.
     made: AtomicU32,
+    /// All with this number or a higher one have retired: whoever looks at them all need not look at those.
+    top: AtomicU32,
     procs: [AtomicPtr<Proc>; MAX_PROCS],
     /// The global queue: goroutines made ready by threads that hold no processor, or left by a processor.
     pub(super) injector: Injector<Task>,
+    /// Deadlines that belong to no processor: of plain threads, and what processors that have retired left.
+    pub(super) timers: Timers,
     idle: Mutex<Lists>,
     pub(super) stackless: Stackless,
     /// Until when a deep sentinel sleeps; FOREVER while it looks, or if there is none. See `idle::look_after`.
@@ -77,6 +84,19 @@ pub(crate) struct Runtime {
     /// Goroutines in the inboxes of workers. Written under the idle lists' lock, or with a processor.
     pub(super) inboxed: AtomicUsize,
     pub(crate) pending: Pending,
+}
+
+/// On cache lines of its own, since every pick reads it.
+#[repr(align(128))]
+pub(super) struct Timers(TimerHeap);
+
+impl std::ops::Deref for Timers {
+    type Target = TimerHeap;
+
+    #[inline]
+    fn deref(&self) -> &TimerHeap {
+        &self.0
+    }
 }
 
 pub(super) struct Outside {
@@ -122,9 +142,12 @@ pub(crate) fn start(options: Options) -> Result<&'static Runtime, &'static Runti
     let runtime: &'static Runtime = Box::leak(Box::new(Runtime {
         pool: Pool::new(),
         limit: AtomicU32::new(0),
+        surplus: AtomicU32::new(0),
         made: AtomicU32::new(0),
+        top: AtomicU32::new(0),
         procs: [const { AtomicPtr::new(null_mut()) }; MAX_PROCS],
         injector: Injector::new(),
+        timers: Timers(TimerHeap::new()),
         idle: Mutex::new(Lists::new()),
         stackless: Stackless::new(),
         deep_until: AtomicI64::new(FOREVER),
@@ -191,19 +214,36 @@ impl Runtime {
         self.idle.lock().unwrap_or_else(|e| e.into_inner())
     }
 
-    /// All processors that were ever made, those beyond the limit included.
+    /// All processors on which there may be anything to see: active, surplus, and perhaps some that have retired.
     pub(super) fn procs(&self) -> impl Iterator<Item = &'static Proc> {
+        (0..self.top()).map(|i| self.proc(i))
+    }
+
+    /// All that were ever made: for their counters.
+    fn all_procs(&self) -> impl Iterator<Item = &'static Proc> {
         (0..self.made.load(Ordering::Acquire) as usize).map(|i| self.proc(i))
     }
 
     #[inline]
     pub(super) fn proc(&self, i: usize) -> &'static Proc {
-        // SAFETY: `made` of them have been set (Release in `set_procs`), and they are never freed.
+        // SAFETY: `made` of them have been set (Release in `make_proc`), and they are never freed.
         unsafe { &*self.procs[i].load(Ordering::Relaxed) }
     }
 
-    pub(super) fn procs_made(&self) -> usize {
-        self.made.load(Ordering::Acquire) as usize
+    /// Processors with a lower number are those that [`Runtime::procs`] meets.
+    #[inline]
+    pub(super) fn top(&self) -> usize {
+        // It is raised before a processor becomes active (Release), so before anything is published there; and lowered
+        // when the one at the top has retired with nothing in its queue or heap. So who looks after a publisher's
+        // fence sees the processor that it published on.
+        self.top.load(Ordering::Acquire) as usize
+    }
+
+    /// Under the idle lists' lock.
+    fn set_top(&self) {
+        let made = self.made.load(Ordering::Relaxed);
+        let top = (0..made).rev().find(|&i| !self.proc(i as usize).retired.load(Ordering::Relaxed));
+        self.top.store(top.map_or(0, |i| i + 1), Ordering::Release);
     }
 
     /// Anything that an idle worker is to be woken for at once? (Woken goroutines are the sentinel's affair.)
@@ -248,8 +288,8 @@ impl Runtime {
     pub(crate) fn num_goroutines(&self) -> usize {
         // All the ended ones first: whoever is counted there is counted as spawned below, so that no sum is
         // ever too small.
-        let ended: u64 = self.procs().map(|p| p.ended.load(Ordering::Acquire)).fold(0, u64::wrapping_add);
-        let spawned = self.procs().map(|p| p.spawned.load(Ordering::Acquire)).fold(0, u64::wrapping_add);
+        let ended: u64 = self.all_procs().map(|p| p.ended.load(Ordering::Acquire)).fold(0, u64::wrapping_add);
+        let spawned = self.all_procs().map(|p| p.spawned.load(Ordering::Acquire)).fold(0, u64::wrapping_add);
         let outside = self.outside_spawned.load(Ordering::Acquire);
         spawned.wrapping_add(outside).wrapping_sub(ended) as usize
     }
@@ -257,7 +297,7 @@ impl Runtime {
     /// Each number is read by itself, while the others go on changing.
     fn counts(&self) -> Counts {
         let sum = |of: fn(&Proc) -> &AtomicU64| -> u64 {
-            self.procs().map(|p| of(p).load(Ordering::Relaxed)).fold(0, u64::wrapping_add)
+            self.all_procs().map(|p| of(p).load(Ordering::Relaxed)).fold(0, u64::wrapping_add)
         };
         let workers = self.threads.load(Ordering::Relaxed).into();
         Counts {
@@ -300,47 +340,81 @@ impl Runtime {
         }
         let freed = self.stackless.any() && lists.release_stacks();
         let before = self.limit.load(Ordering::Relaxed);
-        for i in self.made.load(Ordering::Relaxed)..n {
-            let proc = Box::leak(Box::new(Proc::new(i)));
-            proc.retired.store(true, Ordering::Relaxed);
-            self.procs[i as usize].store(proc, Ordering::Relaxed);
-            // Release pairs with the Acquire in `procs`.
-            self.made.store(i + 1, Ordering::Release);
-        }
         self.limit.store(n, Ordering::SeqCst);
-        // Shrinking: idle ones retire here, busy ones when their worker next picks.
-        let mut kept = Vec::with_capacity(lists.procs.len());
-        while let Some(proc) = lists.take_proc(self) {
-            if proc.id < n {
-                kept.push(proc);
-            } else {
-                self.retire(proc);
+        for _ in before..n {
+            if !self.take_back(&mut lists) {
+                let more = self.add_proc(&mut lists);
+                // Fewer than `n` are active and none is surplus; all others have retired or are not made yet.
+                debug_assert!(more);
             }
         }
-        for proc in kept.into_iter().rev() {
-            lists.put_proc(self, proc);
-        }
-        // Growing: those that had retired, or are new.
-        for i in (0..n as usize).rev() {
-            let proc = self.proc(i);
-            if proc.retired.swap(false, Ordering::Relaxed) {
-                lists.put_proc(self, proc);
-            }
+        for _ in n..before {
+            self.drop_proc(&mut lists);
         }
         (before, freed)
     }
 
-    /// `proc` runs no more. Its queues are empty; its stacks go to the pool, its timers to the first processor,
-    /// which never retires. Under the idle lists' lock.
-    pub(super) fn retire(&self, proc: &Proc) {
+    /// A surplus processor becomes active again. False: there is none.
+    fn take_back(&self, lists: &mut Lists) -> bool {
+        let Some(proc) = self.procs().find(|p| p.surplus.load(Ordering::Relaxed)) else { return false };
+        self.set_surplus(lists, proc, false);
+        true
+    }
+
+    /// One more processor becomes active and idle. False: so many were made that no more can be.
+    pub(super) fn add_proc(&self, lists: &mut Lists) -> bool {
+        let retired = self.all_procs().find(|p| p.retired.load(Ordering::Relaxed));
+        let Some(proc) = retired.or_else(|| self.make_proc()) else { return false };
+        proc.retired.store(false, Ordering::Relaxed);
+        self.set_top();
+        lists.put_proc(self, proc);
+        true
+    }
+
+    /// A new processor, as one that has retired.
+    fn make_proc(&self) -> Option<&'static Proc> {
+        let i = self.made.load(Ordering::Relaxed);
+        let place = self.procs.get(i as usize)?;
+        let proc: &'static Proc = Box::leak(Box::new(Proc::new(i)));
+        place.store(std::ptr::from_ref(proc).cast_mut(), Ordering::Relaxed);
+        // Release pairs with the Acquire in `all_procs`.
+        self.made.store(i + 1, Ordering::Release);
+        Some(proc)
+    }
+
+    /// One active processor less: an idle one retires here, a busy one when its worker next picks.
+    fn drop_proc(&self, lists: &mut Lists) {
+        if let Some(proc) = lists.drop_proc(self) {
+            self.retire(lists, proc);
+        } else if let Some(proc) = self.procs().filter(|p| p.is_active()).last() {
+            self.set_surplus(lists, proc, true);
+        }
+    }
+
+    /// Mark a processor that is not idle and has not retired, or take the mark away. `_`: the lists are locked.
+    pub(super) fn set_surplus(&self, _: &mut Lists, proc: &Proc, surplus: bool) {
+        // Relaxed: whoever acts on it asks again under the lock.
+        if proc.surplus.swap(surplus, Ordering::Relaxed) != surplus {
+            if surplus {
+                self.surplus.fetch_add(1, Ordering::SeqCst);
+            } else {
+                self.surplus.fetch_sub(1, Ordering::SeqCst);
+            }
+        }
+    }
+
+    /// `proc` runs no more. Its queues are empty; its stacks go to the pool, its timers to the runtime. Under the
+    /// idle lists' lock.
+    pub(super) fn retire(&self, lists: &mut Lists, proc: &Proc) {
         proc.retired.store(true, Ordering::Relaxed);
+        self.set_surplus(lists, proc, false);
         proc.running.store(null_mut(), Ordering::Relaxed);
-        // SAFETY: nobody holds it any more, or yet. Heaps are never freed, and these are two: the first
-        // processor's number is below any limit.
+        // SAFETY: nobody holds it any more, or yet. Heaps are never freed, and these are two.
         unsafe {
             coroutine::release_batch(&mut proc.local().stacks, 0);
-            proc.timers.drain_into(&self.proc(0).timers);
+            proc.timers.drain_into(&self.timers);
         }
+        self.set_top();
         // The timers are published, then the caller reads who keeps watch: see `pool`.
         fence(Ordering::SeqCst);
     }

@@ -140,7 +140,13 @@ extern "C" fn stop_all() {
     let Some(rt) = started() else { return };
     let mut lists = rt.lists();
     rt.exiting.store(true, Ordering::Relaxed);
-    let procs = rt.limit.swap(0, Ordering::SeqCst) as usize;
+    rt.limit.store(0, Ordering::SeqCst);
+    let mut procs = 0;
+    for proc in rt.procs().filter(|p| !p.retired.load(Ordering::Relaxed)) {
+        procs += 1;
+        // Their workers are to step back; surplus ones are waited for like the others. Release: after `exiting`.
+        proc.surplus.store(true, Ordering::Release);
+    }
     // Idle processors stay in the list with their workers asleep; nobody is given one again.
     lists.closed = true;
     drop(lists);

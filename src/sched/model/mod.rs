@@ -7,7 +7,7 @@
 //! | `wake.rs` | publish, then read who is idle; announce, then look: searching, claims to wake, last looks | the same |
 //! | `watch.rs` | the sentinel: armed, deep, its role taken away | the same |
 //! | `pin.rs` | handing over a goroutine that is pinned to a worker | the same |
-//! | `shrink.rs` | a processor beyond the limit steps back | the same |
+//! | `shrink.rs` | a surplus processor steps back | the same |
 //! | `park.rs` | commit after the switch; waker against deadline | `Wait`, `Queue`, `TimerHeap` |
 //! | `slot.rs` | `next`: owner against thief | none: three operations on one word, written out |
 //! | `mail.rs` | sending a processor to a worker | `Mailbox` |

@@ -1,4 +1,4 @@
-//! Fewer processors: one steps back while others publish, go idle, or raise the limit again.
+//! Fewer processors: a surplus one steps back while others publish, go idle, or raise the limit again.
 //!
 //! `pick::step_back` over the small scheduler of `world.rs`; the processor's own part (`Local`, the owner's ends
 //! of its queues) is a cell that loom watches.
@@ -12,6 +12,8 @@ use loom::sync::atomic::{AtomicBool, Ordering};
 /// The processor that steps back has number 1, and two goroutines in its queue.
 struct Shrink {
     world: Arc<World>,
+    /// Both change under the lists' lock.
+    surplus: AtomicBool,
     retired: AtomicBool,
     /// What only its holder may touch.
     local: UnsafeCell<usize>,
@@ -23,12 +25,16 @@ unsafe impl Send for Shrink {}
 unsafe impl Sync for Shrink {}
 
 impl Shrink {
-    fn new(bug: Bug, limit: usize) -> Arc<Shrink> {
+    fn new(bug: Bug) -> Arc<Shrink> {
         // Worker 1 is the sentinel, in its deep sleep; worker 0 is the one that steps back.
         let idle = Lists { procs: vec![0], workers: vec![1], sentinel: Some(1) };
         let world = World::new(bug, 2, 2, idle, Watch::Deep);
-        world.limit.store(limit, Ordering::Relaxed);
-        Arc::new(Shrink { world, retired: AtomicBool::new(false), local: UnsafeCell::new(X | Y) })
+        Self::of(world)
+    }
+
+    fn of(world: Arc<World>) -> Arc<Shrink> {
+        let (surplus, retired) = (AtomicBool::new(true), AtomicBool::new(false));
+        Arc::new(Shrink { world, surplus, retired, local: UnsafeCell::new(X | Y) })
     }
 
     fn drain(&self) {
@@ -42,23 +48,29 @@ impl Shrink {
         let world = &self.world;
         if world.is(Bug::RetireBeforeDrain) {
             let lists = world.lists();
-            self.retired.store(true, Ordering::Relaxed);
+            self.retire();
             drop(lists);
             self.drain();
         } else {
             self.drain();
             let lists = world.lists();
-            if world.limit.load(Ordering::Relaxed) > 1 {
+            if !self.surplus.load(Ordering::Relaxed) {
                 drop(lists);
                 return self.stay();
             }
-            self.retired.store(true, Ordering::Relaxed);
+            self.retire();
             drop(lists);
         }
         if !world.is(Bug::NobodyToldOfDrained) {
             self.tell();
         }
         world.wait_for_proc(0)
+    }
+
+    /// `Runtime::retire`. Under the lists' lock.
+    fn retire(&self) {
+        self.retired.store(true, Ordering::Relaxed);
+        self.surplus.store(false, Ordering::Relaxed);
     }
 
     fn tell(&self) {
@@ -80,8 +92,7 @@ impl Shrink {
     fn raise(&self) {
         let world = &self.world;
         let mut lists = world.lists();
-        world.limit.store(2, Ordering::SeqCst);
-        if self.retired.swap(false, Ordering::Relaxed) {
+        if !self.surplus.swap(false, Ordering::Relaxed) && self.retired.swap(false, Ordering::Relaxed) {
             world.put_proc(&mut lists, 1);
         }
         drop(lists);
@@ -96,7 +107,7 @@ impl Shrink {
 /// It steps back; nobody else does anything.
 fn step_back_alone(bug: Bug) {
     loom::model(move || {
-        let shrink = Shrink::new(bug, 1);
+        let shrink = Shrink::new(bug);
         let outside = run(&shrink.world, |world| world.inject(Z));
         let end = shrink.step_back();
         outside.join().unwrap();
@@ -114,9 +125,7 @@ fn step_back_against_going_idle(bug: Bug) {
     loom::model(move || {
         let idle = Lists { procs: vec![], workers: vec![1], sentinel: Some(1) };
         let world = World::new(bug, 2, 3, idle, Watch::Deep);
-        world.limit.store(1, Ordering::Relaxed);
-        let shrink =
-            Arc::new(Shrink { world, retired: AtomicBool::new(false), local: UnsafeCell::new(X | Y) });
+        let shrink = Shrink::of(world);
         let idler = run(&shrink.world, |world| world.go_idle(2, 0, false));
         let end = shrink.step_back();
         shrink.world.check(&[(0, end), (2, idler.join().unwrap())]);
@@ -137,7 +146,7 @@ fn model_step_back_that_tells_nobody_strands_its_goroutines() {
 /// The limit is raised again while the processor steps back.
 fn step_back_against_raise(bug: Bug) {
     loom::model(move || {
-        let shrink = Shrink::new(bug, 1);
+        let shrink = Shrink::new(bug);
         let raiser = {
             let shrink = shrink.clone();
             loom::thread::spawn(move || {

@@ -136,7 +136,6 @@ pub(super) struct World {
     /// Threads started with a processor, to search, and without.
     started: AtomicUsize,
     pub(super) started_idle: AtomicUsize,
-    pub(super) limit: AtomicUsize,
     /// Until when a deep sentinel sleeps.
     pub(super) deep_until: AtomicUsize,
 }
@@ -168,7 +167,6 @@ impl World {
             coming: std::sync::atomic::AtomicBool::new(false),
             started: AtomicUsize::new(0),
             started_idle: AtomicUsize::new(0),
-            limit: AtomicUsize::new(procs),
             deep_until: AtomicUsize::new(FOREVER),
         })
     }
