@@ -1330,6 +1330,26 @@ void gort_group_release(gort_group_t *g);
 /** @} */
 
 /* ---------------------------------------------------------------------------------------------------------- */
+/** @name Blocking calls
+ *  @{ */
+
+/**
+ * Calls `fn(arg)` on an OS thread's own stack, of the usual size, where it may block in any way: in system calls, in
+ * other libraries, on locks that are not gort's. Returns what it returns. Other goroutines go on: the caller's worker
+ * gives its place to another thread, and takes one again when `fn` has returned.
+ *
+ * Blocks until `fn` has returned. In `fn`, gort_in_goroutine() is false, and all of gort may be called as on any
+ * thread: what would park blocks the thread. A locked or pinned goroutine's `fn` runs on that goroutine's thread.
+ * errno is not carried out of it. A panic in `fn` continues in the caller; gort_exit() in it is a fatal error, as on
+ * any thread; the child of a fork() in it ends, with status 0, when `fn` returns. `arg` and the result are yours. On a
+ * plain thread `fn` is simply called. NULL if `fn` is NULL. Since 0.1.
+ */
+void *gort_blocking(void *(*fn_)(void *arg),
+                    void *arg);
+
+/** @} */
+
+/* ---------------------------------------------------------------------------------------------------------- */
 /** @name Panic, defer, recover
  *  @{ */
 

@@ -63,6 +63,10 @@ pub(super) fn take_inbox(rt: &Runtime, w: &Worker) -> Option<Task> {
 
 /// The goroutine that has this thread for itself has left: let others have the processor until it is ready.
 pub(super) fn wait_for_locked(rt: &'static Runtime, w: &'static Worker) {
+    if w.first.get().is_some() {
+        // It is to go on at once: it comes from a blocking call.
+        return;
+    }
     idle::hand_off(rt, w);
     while !w.take_mail() {
         w.sleep(FOREVER);

@@ -9,7 +9,7 @@ use super::proc::Proc;
 use super::reason::WaitReason;
 use super::runtime::Runtime;
 use super::worker::{Left, Worker};
-use super::{arm, current, pin};
+use super::{arm, blocking, current, pin};
 use crate::coroutine::{self, Coroutine, Stack};
 use crate::primitive::atomic::Ordering;
 use std::ptr::{NonNull, null_mut};
@@ -75,6 +75,16 @@ pub(super) fn run(rt: &'static Runtime, w: &'static Worker, task: Task) {
             }
         }
         Left::Ended => end(rt, w, proc, g),
+        Left::Calls(call) => {
+            Proc::count(&proc.parks);
+            w.left.set(Left::Yielded);
+            // SAFETY: it has left, nobody else can reach it, and this worker holds `proc`. The call is in its frame.
+            unsafe {
+                (*g).since = proc.local().clock;
+                (*g).end_turn();
+                blocking::serve(rt, w, g, call);
+            }
+        }
     }
 }
 
