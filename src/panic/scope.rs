@@ -388,7 +388,9 @@ pub(crate) unsafe fn raise_again(raised: Raised) -> ! {
 pub(crate) unsafe fn raise_again_from(raised: Raised, below: usize) -> ! {
     let here = Backtrace::of_caller(below);
     // SAFETY: as above.
-    unsafe { raise(Record::called_from(raised.0.as_ptr(), landing::call as *const () as usize, here.addresses())) }
+    unsafe {
+        raise(Record::called_from(raised.0.as_ptr(), landing::call as *const () as usize, here.addresses()))
+    }
 }
 
 /// There is nowhere to raise it again: the process ends.

@@ -33,7 +33,11 @@ use std::sync::Mutex;
 /// How a goroutine left its worker.
 #[derive(Clone, Copy)]
 pub(super) enum Left {
-    Parked { timer: *mut TimerNode, release: unsafe fn(*mut ()), arg: *mut () },
+    Parked {
+        timer: *mut TimerNode,
+        release: unsafe fn(*mut ()),
+        arg: *mut (),
+    },
     Yielded,
     Ended,
     /// For a call that this worker is to make for it.
