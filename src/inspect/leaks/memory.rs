@@ -22,6 +22,13 @@ pub(super) struct Mapping {
     pub(super) stack: bool,
 }
 
+impl Mapping {
+    /// A file's, of which changes are this process's own: variables, if it is writable.
+    pub(super) fn is_data(&self) -> bool {
+        !self.shared && !self.anonymous
+    }
+}
+
 /// Bytes read at once.
 const CHUNK: usize = 256 << 10;
 /// `pagemap`: the page is in memory, or swapped out; it is a file's page, or shared.

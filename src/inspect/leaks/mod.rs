@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `search.rs` | the search, and what counts as what |
 //! | `freeze.rs` | stopping all other threads |
-//! | `heap.rs` | taking malloc's heaps apart |
+//! | `heap.rs`, `lists.rs` | taking malloc's heaps apart; which of their blocks are free |
 //! | `memory.rs`, `kernel.rs` | reading the process's memory, and what the kernel keeps for it |
 //! | `scratch.rs` | memory for the search itself |
 //!
@@ -18,6 +18,7 @@
 mod freeze;
 mod heap;
 mod kernel;
+mod lists;
 mod memory;
 mod scratch;
 mod search;

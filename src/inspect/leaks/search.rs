@@ -33,9 +33,9 @@
 
 use super::freeze::Frozen;
 use super::heap::Heap;
-use super::kernel;
 use super::memory::{Mapping, Memory};
 use super::scratch::{Bits, Errno, Scratch};
+use super::{kernel, lists};
 use crate::coroutine;
 use crate::sched::{StoppedWorker, WORKER_SIZE as WORKER, for_each_worker, goroutine_on};
 use std::ops::Range;
@@ -226,7 +226,7 @@ impl Search {
 
     /// # Safety
     /// As for `run`.
-    unsafe fn find_heaps(&mut self, memory: &Memory) -> Result<(), Errno> {
+    unsafe fn find_heaps(&mut self, memory: &mut Memory) -> Result<(), Errno> {
         for mapping in memory.mappings() {
             if mapping.writable && mapping.anonymous {
                 let heaps = &mut self.heaps;
@@ -235,6 +235,8 @@ impl Search {
             }
         }
         self.heaps.all().sort_unstable_by_key(|heap| heap.start);
+        // SAFETY: as above.
+        unsafe { lists::mark(self.heaps.all(), memory) }?;
         for i in 0..self.heaps.all().len() {
             let (start, end) = (self.heaps.all()[i].start, self.heaps.all()[i].end);
             self.add_units(start, end);
