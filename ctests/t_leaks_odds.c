@@ -78,18 +78,22 @@ static void what_small_free_blocks_hold_keeps_nobody_alive(void) {
 static const uintptr_t tag = (uintptr_t)UINT64_C(0x12f9) << 48;
 
 #ifdef __x86_64__
-/* In a register, with a tag, and nowhere else. */
+/* In a register, with a tag, and nowhere else: what free() has saved is still below the stack pointer. */
 static void hold_tagged(void *arg) {
     struct waiter *waiter = arg;
     uintptr_t value = (uintptr_t)waiter->ch ^ tag;
     memset(waiter, 0, sizeof *waiter);
     free(waiter);
-    __asm__ volatile("1: pause\n\t"
+    __asm__ volatile("mov $-128, %%rcx\n"
+                     "1: movq $0, (%%rsp, %%rcx)\n\t"
+                     "add $8, %%rcx\n\t"
+                     "jnz 1b\n"
+                     "2: pause\n\t"
                      "cmpl $2, %1\n\t"
-                     "jne 1b\n\t"
+                     "jne 2b\n\t"
                      : "+&r"(value)
                      : "m"(thread_step)
-                     : "memory", "cc");
+                     : "rcx", "memory", "cc");
     gort_chan_t *ch = (gort_chan_t *)(value ^ tag);
     CHECK_EQ(gort_chan_send(ch, NULL), GORT_OK);
     gort_chan_release(ch);
