@@ -7,6 +7,7 @@
 //! | `unwind.rs`, `modules.rs`, `memory.rs` | backtraces, and reading what others are using |
 //! | `symbols.rs` | from addresses to functions and lines |
 //! | `out.rs` | writing to a file descriptor |
+//! | `caller.rs` | the thread that asks |
 //! | `deadlock.rs` | nobody can go on any more: finding it, and saying so |
 //! | `leaks/` | which goroutines can never wake |
 //! | `quit.rs` | SIGQUIT under `gort_main` |
@@ -16,6 +17,7 @@
 //! handler; and it wants more stack than a goroutine may have left, so it runs on a thread of its own when a
 //! goroutine asks.
 
+mod caller;
 pub(crate) mod deadlock;
 mod dump;
 mod leaks;
@@ -28,6 +30,7 @@ mod symbols;
 mod unwind;
 
 use crate::sched::{Me, current_goroutine, me};
+use caller::{has_little_stack, uncancelled};
 use dump::Caller;
 use out::Out;
 
@@ -35,7 +38,7 @@ use out::Out;
 /// moment. `Err`: the errno of the first write that failed.
 pub(crate) fn dump_marked(fd: i32) -> Result<(), i32> {
     // Where there is no telling, nobody is marked.
-    dump(fd, &leaks::find().unwrap_or_default())
+    dump(fd, &find_leaks().unwrap_or_default())
 }
 
 /// As [`dump_marked`], without marks: for a process that is about to end, whose threads may be in any state.
@@ -56,7 +59,7 @@ fn dump(fd: i32, leaked: &[u64]) -> Result<(), i32> {
 /// The goroutines that can never wake, to `fd`, and how many they are. `Err`: an errno, of the search or of the
 /// first write that failed.
 pub(crate) fn report_leaks(fd: i32) -> Result<usize, i32> {
-    let leaked = leaks::find().map_err(|error| match error {
+    let leaked = find_leaks().map_err(|error| match error {
         // What is opened for the search lies in /proc.
         libc::ENOENT | libc::ENOTDIR => libc::ENOTSUP,
         error => error,
@@ -70,6 +73,13 @@ pub(crate) fn report_leaks(fd: i32) -> Result<usize, i32> {
         })?;
     }
     Ok(leaked.len())
+}
+
+/// The goroutines that can never wake, by number.
+fn find_leaks() -> Result<Vec<u64>, i32> {
+    // A goroutine's stack is always large enough.
+    let little = current_goroutine().is_null() && has_little_stack();
+    uncancelled(|| if little { on_a_thread(leaks::find) } else { leaks::find() })
 }
 
 /// What follows a fatal error: a blank line, who the caller is, and its backtrace.
@@ -96,10 +106,11 @@ pub(crate) fn write_running(fd: i32, pcs: &[usize]) {
     });
 }
 
-/// Run `f` on a stack that is large enough: on the caller's thread or, if that is a goroutine, on one that is started
-/// for it and waited for.
+/// Run `f` on a stack that is large enough: on the caller's thread or, if that is a goroutine or has little stack left,
+/// on one that is started for it and waited for.
 fn elsewhere<R: Send>(f: impl FnOnce() -> R + Send) -> R {
-    if current_goroutine().is_null() { f() } else { on_a_thread(f) }
+    let enough = current_goroutine().is_null() && !has_little_stack();
+    uncancelled(|| if enough { f() } else { on_a_thread(f) })
 }
 
 /// Run `f` on a thread that is started for it and waited for; if there can be none, on the caller's.

@@ -1,7 +1,8 @@
 //! The program and its shared libraries, as they lie in memory.
 //!
 //! The one thing to know: a library may be unloaded while we read its tables, so each is held by a reference of its
-//! own (`dlopen` of what is loaded already) for as long as the list lives.
+//! own (`dlopen` of what is loaded already) for as long as the list lives. And **its file may be another by now**: an
+//! upgrade replaces programs and libraries while they run. What is loaded is then told by the kernel to be deleted.
 
 use std::ffi::{CStr, CString, OsStr, c_char, c_int, c_void};
 use std::ops::Range;
@@ -19,10 +20,16 @@ pub(super) struct Module {
     segments: Vec<Range<usize>>,
     /// Where its index of unwind information lies.
     eh_frame_hdr: Option<Range<usize>>,
-    /// Its file. The kernel's own has none.
+    /// The path that it was loaded from. The kernel's own has none.
     pub(super) path: PathBuf,
+    /// Where its file can be read now, if anywhere.
+    pub(super) file: Option<PathBuf>,
+    is_program: bool,
     held: Option<NonNull<c_void>>,
 }
+
+/// What the kernel adds to the name of a file that is there no more.
+const DELETED: &[u8] = b" (deleted)";
 
 // SAFETY: a handle of `dlopen` may be closed by any thread; the rest are numbers and a path.
 unsafe impl Send for Module {}
@@ -67,24 +74,47 @@ impl Drop for Module {
 }
 
 /// All of them, by address.
-pub(super) struct Modules(pub(super) Vec<Module>);
+pub(super) struct Modules {
+    pub(super) all: Vec<Module>,
+    /// How many were loaded and unloaded since the process began: as long as it is the same, so are they.
+    pub(super) changes: (u64, u64),
+}
 
 impl Modules {
     pub(super) fn new() -> Modules {
-        let mut modules: Vec<Module> = Vec::new();
+        let mut modules = Modules { all: Vec::new(), changes: (0, 0) };
         // SAFETY: `add` is called with `modules`, which nobody else uses, before the call returns.
         unsafe { libc::dl_iterate_phdr(Some(add), (&raw mut modules).cast()) };
         // Not under the loader's lock.
-        modules.retain_mut(Module::hold);
-        modules.sort_by_key(|module| module.range.start);
-        Modules(modules)
+        modules.all.retain_mut(Module::hold);
+        modules.all.sort_by_key(|module| module.range.start);
+        modules.find_files();
+        modules
     }
 
     /// The one that `address` lies in.
     pub(super) fn find(&self, address: usize) -> Option<usize> {
-        let after = self.0.partition_point(|module| module.range.start <= address);
+        let after = self.all.partition_point(|module| module.range.start <= address);
         let index = after.checked_sub(1)?;
-        self.0[index].range.contains(&address).then_some(index)
+        self.all[index].range.contains(&address).then_some(index)
+    }
+
+    /// Tell those whose file has been deleted or replaced.
+    fn find_files(&mut self) {
+        for module in &mut self.all {
+            let named = module.path.as_os_str().as_bytes().contains(&b'/');
+            module.file = named.then(|| module.path.clone());
+        }
+        let maps = std::fs::read("/proc/thread-self/maps").unwrap_or_default();
+        for line in maps.split(|&b| b == b'\n').filter(|line| line.ends_with(DELETED)) {
+            let start = line.split(|&b| b == b'-').next().and_then(|digits| std::str::from_utf8(digits).ok());
+            if let Some(start) = start.and_then(|digits| usize::from_str_radix(digits, 16).ok())
+                && let Some(index) = self.find(start)
+            {
+                let module = &mut self.all[index];
+                module.file = module.is_program.then(|| PathBuf::from("/proc/thread-self/exe"));
+            }
+        }
     }
 }
 
@@ -94,7 +124,11 @@ impl Module {
         if !self.path.as_os_str().as_bytes().contains(&b'/') {
             // The program itself, which has no name here, and the kernel's library stay anyway.
             if self.path.as_os_str().is_empty() {
-                self.path = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/proc/self/exe"));
+                // Not `self`: that is the first thread's, and nothing once that has ended.
+                let path = std::fs::read_link("/proc/thread-self/exe").unwrap_or_default().into_os_string();
+                let bytes = path.as_bytes();
+                self.path = OsStr::from_bytes(bytes.strip_suffix(DELETED).unwrap_or(bytes)).into();
+                self.is_program = true;
             }
             return true;
         }
@@ -106,7 +140,7 @@ impl Module {
 }
 
 /// # Safety
-/// As [`libc::dl_iterate_phdr`] calls it, with a `Vec<Module>`.
+/// As [`libc::dl_iterate_phdr`] calls it, with a `Modules`.
 unsafe extern "C" fn add(info: *mut libc::dl_phdr_info, _: usize, modules: *mut c_void) -> c_int {
     // SAFETY: the caller's promise; the program headers are those of a module that is loaded.
     let (info, modules, headers) = unsafe {
@@ -116,7 +150,7 @@ unsafe extern "C" fn add(info: *mut libc::dl_phdr_info, _: usize, modules: *mut 
         } else {
             std::slice::from_raw_parts(info.dlpi_phdr, info.dlpi_phnum.into())
         };
-        (info, &mut *modules.cast::<Vec<Module>>(), headers)
+        (info, &mut *modules.cast::<Modules>(), headers)
     };
     let base = info.dlpi_addr as usize;
     let mut segments = Vec::new();
@@ -140,7 +174,10 @@ unsafe extern "C" fn add(info: *mut libc::dl_phdr_info, _: usize, modules: *mut 
     let name = unsafe { text(info.dlpi_name) };
     let path = Path::new(OsStr::from_bytes(name)).to_owned();
     let range = lowest..highest.max(lowest);
-    modules.push(Module { base, range, segments, eh_frame_hdr, path, held: None });
+    modules.changes = (info.dlpi_adds, info.dlpi_subs);
+    let module =
+        Module { base, range, segments, eh_frame_hdr, path, file: None, is_program: false, held: None };
+    modules.all.push(module);
     0
 }
 
@@ -149,4 +186,71 @@ unsafe extern "C" fn add(info: *mut libc::dl_phdr_info, _: usize, modules: *mut 
 unsafe fn text<'a>(text: *const c_char) -> &'a [u8] {
     // SAFETY: the caller's promise.
     if text.is_null() { b"" } else { unsafe { CStr::from_ptr(text) }.to_bytes() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A copy of a library, loaded.
+    struct Copy {
+        file: CString,
+        handle: *mut c_void,
+    }
+
+    impl Copy {
+        fn new(name: &str) -> Copy {
+            let loaded = Modules::new();
+            let library = loaded.all.iter().find(|module| module.held.is_some()).expect("a library");
+            let file = std::env::temp_dir().join(format!("{name}-{}.so", std::process::id()));
+            std::fs::copy(&library.path, &file).unwrap();
+            let file = CString::new(file.into_os_string().into_encoded_bytes()).unwrap();
+            let mut copy = Copy { file, handle: std::ptr::null_mut() };
+            copy.load();
+            copy
+        }
+
+        fn load(&mut self) {
+            // SAFETY: a library whose initialisation does nothing twice that matters.
+            self.handle = unsafe { libc::dlopen(self.file.as_ptr(), libc::RTLD_LAZY | libc::RTLD_LOCAL) };
+            assert!(!self.handle.is_null());
+        }
+
+        fn unload(&self) {
+            // SAFETY: loaded by `load`.
+            unsafe { libc::dlclose(self.handle) };
+        }
+
+        fn path(&self) -> &Path {
+            Path::new(OsStr::from_bytes(self.file.as_bytes()))
+        }
+    }
+
+    #[test]
+    fn a_library_that_was_loaded_again_is_another() {
+        let mut copy = Copy::new("gort-again");
+        let before = Modules::new().changes;
+        assert_eq!(before, Modules::new().changes);
+        copy.unload();
+        copy.load();
+        let after = Modules::new().changes;
+        assert!(after.0 > before.0 && after.1 > before.1, "{before:?} {after:?}");
+        copy.unload();
+        std::fs::remove_file(copy.path()).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_was_replaced_is_not_read() {
+        let copy = Copy::new("gort-replaced");
+        let file = || {
+            let modules = Modules::new();
+            modules.all.iter().find(|module| module.path == copy.path()).expect("it is loaded").file.clone()
+        };
+        assert_eq!(file().as_deref(), Some(copy.path()));
+        std::fs::remove_file(copy.path()).unwrap();
+        std::fs::write(copy.path(), "another").unwrap();
+        assert_eq!(file(), None);
+        copy.unload();
+        std::fs::remove_file(copy.path()).unwrap();
+    }
 }

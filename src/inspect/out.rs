@@ -54,6 +54,10 @@ fn write_all(fd: i32, mut rest: &[u8]) -> Result<(), i32> {
     while !rest.is_empty() {
         // SAFETY: `rest` is a live buffer of that length.
         let n = unsafe { libc::write(fd, rest.as_ptr().cast(), rest.len()) };
+        // That nothing was written is no answer for a file; do not ask for ever.
+        if n == 0 {
+            return Err(libc::EIO);
+        }
         if let Ok(n) = usize::try_from(n) {
             rest = &rest[n..];
             continue;

@@ -8,7 +8,6 @@ use super::modules::Modules;
 use addr2line::Loader;
 use std::collections::HashMap;
 use std::fmt::{self, Write};
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// What one address stands for: the function, and before it those that were inlined into it there.
@@ -79,7 +78,8 @@ pub(super) struct Symbols<'m> {
 
 /// What earlier reports have found out.
 struct Kept {
-    modules: Vec<(usize, PathBuf)>,
+    /// See [`Modules::changes`].
+    changes: (u64, u64),
     places: HashMap<usize, Arc<Place>>,
 }
 
@@ -87,10 +87,10 @@ static KEPT: Mutex<Option<Kept>> = Mutex::new(None);
 
 impl<'m> Symbols<'m> {
     pub(super) fn new(modules: &'m Modules) -> Symbols<'m> {
-        let loaders = modules.0.iter().map(|_| None).collect();
+        let loaders = modules.all.iter().map(|_| None).collect();
         let mut kept = KEPT.try_lock().ok();
         let old = kept.as_mut().and_then(|kept| kept.take());
-        let places = old.filter(|old| old.modules == names(modules)).map(|old| old.places);
+        let places = old.filter(|old| old.changes == modules.changes).map(|old| old.places);
         Symbols { modules, loaders, kept, places: places.unwrap_or_default() }
     }
 
@@ -112,9 +112,9 @@ impl<'m> Symbols<'m> {
             place.lines.push(Line { function: None, file: None, line: 0 });
             return place;
         };
-        let module = &self.modules.0[index];
+        let module = &self.modules.all[index];
         place.offset = address - module.base;
-        let loader = self.loaders[index].get_or_insert_with(|| Loader::new(&module.path).ok());
+        let loader = self.loaders[index].get_or_insert_with(|| Loader::new(module.file.as_ref()?).ok());
         let svma = (probe - module.base) as u64;
         if let Some(loader) = loader {
             if let Some(symbol) = loader.find_symbol_info(svma) {
@@ -159,11 +159,7 @@ impl<'m> Symbols<'m> {
 impl Drop for Symbols<'_> {
     fn drop(&mut self) {
         if let Some(kept) = &mut self.kept {
-            **kept = Some(Kept { modules: names(self.modules), places: std::mem::take(&mut self.places) });
+            **kept = Some(Kept { changes: self.modules.changes, places: std::mem::take(&mut self.places) });
         }
     }
-}
-
-fn names(modules: &Modules) -> Vec<(usize, PathBuf)> {
-    modules.0.iter().map(|module| (module.base, module.path.clone())).collect()
 }

@@ -28,7 +28,7 @@ impl Unwinder {
     pub(super) fn new(modules: &Modules) -> Unwinder {
         use framehop::{ExplicitModuleSectionInfo, Module, Unwinder as _};
         let mut inner = framehop::x86_64::UnwinderX86_64::new();
-        for module in &modules.0 {
+        for module in &modules.all {
             let Some(tables) = module.unwind_tables() else { continue };
             let svma = |slice: &[u8]| {
                 let start = slice.as_ptr().addr().wrapping_sub(module.base) as u64;

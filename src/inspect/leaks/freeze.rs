@@ -57,7 +57,7 @@ struct Shared {
     /// The calling thread, which is not stopped.
     caller: i32,
     threads: Scratch<Stopped>,
-    registers: Scratch<u64>,
+    registers: Scratch<usize>,
 }
 
 /// While it lives, no other thread of the process runs.
@@ -146,7 +146,7 @@ impl Frozen {
     }
 
     /// The registers of a stopped thread, as the kernel tells them.
-    pub(super) fn registers(&self, thread: &Stopped) -> &[u64] {
+    pub(super) fn registers(&self, thread: &Stopped) -> &[usize] {
         &self.shared.registers.as_slice()[thread.registers.0..thread.registers.1]
     }
 
@@ -318,7 +318,7 @@ fn read_registers(shared: &mut Shared, i: usize) -> Result<(), Errno> {
     const SETS: [usize; 2] = [GENERAL, FLOAT];
     let tid = shared.threads.as_slice()[i].tid;
     let from = shared.registers.as_slice().len();
-    let mut buffer = [0u64; MOST_REGISTERS / 8];
+    let mut buffer = [0usize; MOST_REGISTERS / 8];
     let mut sp = 0;
     for (n, mut set) in SETS.into_iter().enumerate() {
         loop {
@@ -338,7 +338,7 @@ fn read_registers(shared: &mut Shared, i: usize) -> Result<(), Errno> {
             }
         }
         if n == 0 {
-            sp = buffer[SP] as usize;
+            sp = buffer[SP];
         }
     }
     let to = shared.registers.as_slice().len();

@@ -17,53 +17,42 @@
 //! nobody's at that moment.
 //!
 //! **Free blocks** hold what was there when they were freed, pointers too. Those that malloc has joined to its
-//! free memory are told by the flag. Small ones wait in lists for their next use, without it, and look used;
-//! they are known by the link in their first word, which glibc (2.32 and later) stores with the address of the word,
-//! shifted, XORed in: a chain of such links over blocks of one size that ends with nothing is no accident.
+//! free memory are told by the flag, and by their size at their end too: without that it may be a block in use that
+//! realloc is just making larger. Small ones wait in lists for their next use, without the flag, and look used: see
+//! `lists.rs`.
 
 use super::memory::{Mapping, Memory};
 use super::scratch::{Bits, Errno};
 
-const ALIGN: usize = 16;
+pub(super) const ALIGN: usize = 16;
 const LEAST: usize = 32;
 const BEFORE_IN_USE: usize = 1;
 const MAPPED: usize = 2;
 const FLAGS: usize = 7;
 const ARENA: usize = 64 << 20;
-/// A list of free small blocks is followed so far.
-const LONGEST_LIST: usize = 1 << 14;
-
-/// What a free block's first word says of the next in its list.
-enum Link {
-    To(usize),
-    End,
-    /// It is not a link.
-    None,
-}
-
 /// A heap that was taken apart.
 pub(super) struct Heap {
     /// Where its first block begins, and its last ends.
     pub(super) start: usize,
     pub(super) end: usize,
     /// Where the last block begins, which is not given out.
-    top: usize,
+    pub(super) top: usize,
+    /// The record of the arena that it is part of, if a header says so: the main one has none.
+    pub(super) arena: Option<usize>,
     /// A bit for each block's first 16 bytes.
     starts: Bits,
     /// Blocks that can be reached.
     reached: Bits,
     /// Blocks that only goroutines can reach that cannot be reached themselves.
     kept: Bits,
-    /// Small free blocks, as far as it is known.
-    free: Bits,
-    /// Blocks that are in use, or look it, and were found not to be in such a list.
-    used: Bits,
+    /// Small free blocks, in the lists that were found.
+    listed: Bits,
 }
 
 /// # Safety
 /// `at` is the address of readable memory that nobody writes meanwhile.
 #[inline]
-unsafe fn word(at: usize) -> usize {
+pub(super) unsafe fn word(at: usize) -> usize {
     // SAFETY: the caller's promise.
     unsafe { (at as *const usize).read_volatile() }
 }
@@ -81,11 +70,11 @@ impl Heap {
             start: first,
             end,
             top,
+            arena: None,
             starts: Bits::new(n)?,
             reached: Bits::new(n)?,
             kept: Bits::new(n)?,
-            free: Bits::new(n)?,
-            used: Bits::new(n)?,
+            listed: Bits::new(n)?,
         };
         // SAFETY: as above.
         unsafe { each_block(first, end, |block| heap.starts.set((block - first) / ALIGN)) };
@@ -126,7 +115,7 @@ impl Heap {
                 for first in (arena + 0x20..arena + 0x1000).step_by(ALIGN) {
                     // SAFETY: within the mapping.
                     if let Some(heap) = unsafe { Self::walk(first, arena + size) }? {
-                        found(heap);
+                        found(Heap { arena: Some(owner), ..heap });
                         break;
                     }
                 }
@@ -157,67 +146,28 @@ impl Heap {
     }
 
     /// Does nobody own it?
-    pub(super) fn is_free(&mut self, block: usize) -> bool {
-        self.is_joined_free(block) || self.is_listed_free(block)
+    pub(super) fn is_free(&self, block: usize) -> bool {
+        self.is_joined_free(block) || self.listed.get(self.index(block))
     }
 
     /// Part of malloc's own free memory.
     fn is_joined_free(&self, block: usize) -> bool {
-        // SAFETY: as in `size`; the block behind has a header, as this is not the last.
-        block >= self.top || unsafe { word(block + self.size(block) + 8) & BEFORE_IN_USE == 0 }
-    }
-
-    /// In a list of small free blocks.
-    fn is_listed_free(&mut self, block: usize) -> bool {
+        if block >= self.top {
+            return true;
+        }
         let size = self.size(block);
-        let (mut at, mut steps) = (block, 0);
-        let known = loop {
-            let index = self.index(at);
-            if self.free.get(index) {
-                break true;
-            }
-            if self.used.get(index) || steps == LONGEST_LIST {
-                break false;
-            }
-            steps += 1;
-            match self.link(at, size) {
-                Link::To(next) => at = next,
-                Link::End => break true,
-                Link::None => break false,
-            }
-        };
-        // What holds of the last holds of all on the way.
-        let mut at = block;
-        for _ in 0..steps {
-            let index = self.index(at);
-            if known {
-                self.free.set(index)
-            } else {
-                self.used.set(index)
-            };
-            if let Link::To(next) = self.link(at, size) {
-                at = next;
-            }
-        }
-        known
+        // SAFETY: as in `size`; the block behind has a header, as this is not the last.
+        unsafe { word(block + size + 8) & BEFORE_IN_USE == 0 && word(block + size) == size }
     }
 
-    /// What the first word of a block of this size is, if the block is in a list.
-    fn link(&self, block: usize, size: usize) -> Link {
-        let place = block + ALIGN;
-        // SAFETY: the first word of a block's contents.
-        let next = unsafe { word(place) } ^ (place >> 12);
-        if next == 0 {
-            return Link::End;
-        }
-        // Some lists link the contents, others the headers.
-        let fits = |next: &usize| {
-            self.holds(*next)
-                && *next < self.top
-                && self.starts.get(self.index(*next))
-                && self.size(*next) == size
-        };
-        [next.wrapping_sub(ALIGN), next].into_iter().find(fits).map_or(Link::None, Link::To)
+    /// The block is in a list of free ones.
+    pub(super) fn set_listed(&mut self, block: usize) {
+        self.listed.set(self.index(block));
+    }
+
+    /// Does a block that may be given out begin at this address?
+    pub(super) fn is_block(&self, address: usize) -> bool {
+        self.holds(address) && address < self.top && self.starts.get(self.index(address))
     }
 
     fn holds(&self, address: usize) -> bool {
@@ -261,10 +211,13 @@ impl Heap {
     /// As for `is_own_link`.
     unsafe fn is_top_link(&self, place: usize) -> bool {
         // SAFETY: the caller's promise.
-        unsafe {
-            let first = word(place + 16);
-            first == place || self.holds(first) && first < self.top && word(first + 24) == place
-        }
+        self.is_arena(place, unsafe { word(place + 16) })
+    }
+
+    /// Is `place`, which holds the address of the last block, part of an arena? `first`: the word two further on.
+    pub(super) fn is_arena(&self, place: usize, first: usize) -> bool {
+        // SAFETY: a block of this heap.
+        first == place || self.is_block(first) && unsafe { word(first + 24) } == place
     }
 
     /// The block behind this one; none behind the last.
@@ -318,5 +271,52 @@ unsafe fn each_block(first: usize, end: usize, mut f: impl FnMut(usize)) -> Opti
         if end - block < ALIGN {
             return None;
         }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// Blocks of these sizes, all in use, and a last one that is not given out.
+    pub(in super::super) fn heap_of(sizes: &[usize]) -> (Vec<u128>, Heap) {
+        let all = sizes.iter().sum::<usize>() + 64;
+        let mut memory = vec![0u128; all / ALIGN];
+        let start = memory.as_mut_ptr().addr();
+        let mut at = 0;
+        for &size in sizes.iter().chain(&[64]) {
+            memory[at / ALIGN] = ((size | BEFORE_IN_USE) as u128) << 64;
+            at += size;
+        }
+        // SAFETY: readable, and ours.
+        let heap = unsafe { Heap::walk(start, start + all) }.unwrap().unwrap();
+        assert_eq!(heap.top, start + all - 64);
+        (memory, heap)
+    }
+
+    #[test]
+    fn memory_that_is_no_heap_is_not_taken_for_one() {
+        let (mut memory, heap) = heap_of(&[32, 48, 160, 32]);
+        // SAFETY: as above.
+        let walk = || unsafe { Heap::walk(heap.start, heap.end) }.unwrap().is_some();
+        assert!(walk());
+        for size in [0usize, 16, 33 + 8, 48 + 8, 1 << 20] {
+            memory[2] = ((size | BEFORE_IN_USE) as u128) << 64;
+            assert!(!walk(), "{size}");
+        }
+    }
+
+    #[test]
+    fn a_block_that_realloc_has_half_enlarged_is_in_use() {
+        let (mut memory, heap) = heap_of(&[32, 48, 160, 32]);
+        let block = heap.start + 32;
+        assert!(!heap.is_free(block) && heap.is_free(heap.top));
+        // The next says that this one is free, but not of what size, or of another.
+        memory[5] = 160 << 64;
+        assert!(!heap.is_free(block));
+        memory[5] |= 32;
+        assert!(!heap.is_free(block));
+        memory[5] = 160 << 64 | 48;
+        assert!(heap.is_free(block));
     }
 }

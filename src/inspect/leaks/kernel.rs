@@ -27,14 +27,14 @@ pub(super) fn for_each_pointer(mut f: impl FnMut(usize)) -> Result<(), Errno> {
     each_fd(|fd| {
         let mut name = [0u8; 64];
         let mut path = Path::new();
-        path.text(b"/proc/self/fd/").number(fd).text(b"\0");
+        path.text(b"/proc/thread-self/fd/").number(fd).text(b"\0");
         // SAFETY: a NUL-terminated path and a live buffer.
         let n = unsafe { libc::readlink(path.as_ptr(), name.as_mut_ptr().cast(), name.len()) };
         match &name[..n.max(0) as usize] {
             b"anon_inode:[io_uring]" => Err(libc::ENOTSUP),
             b"anon_inode:[eventpoll]" => {
                 let mut path = Path::new();
-                path.text(b"/proc/self/fdinfo/").number(fd).text(b"\0");
+                path.text(b"/proc/thread-self/fdinfo/").number(fd).text(b"\0");
                 each_line(&Fd::open(&path)?, &mut buffer, |line| {
                     // tfd:        5 events:       19 data:     7ffe12345678  pos:0 ino:...
                     let mut fields = line.split(|&b| b == b' ').filter(|field| !field.is_empty());
@@ -51,7 +51,7 @@ pub(super) fn for_each_pointer(mut f: impl FnMut(usize)) -> Result<(), Errno> {
 }
 
 fn each_fd(mut f: impl FnMut(u32) -> Result<(), Errno>) -> Result<(), Errno> {
-    let directory = Fd::open(Path::new().text(b"/proc/self/fd\0"))?;
+    let directory = Fd::open(Path::new().text(b"/proc/thread-self/fd\0"))?;
     directory.each_number(|fd| f(fd as u32))
 }
 

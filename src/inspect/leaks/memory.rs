@@ -1,9 +1,11 @@
 //! The memory of the process: its mappings, which of their pages hold anything, and reading them.
 //!
-//! The one thing to know: roots are read through `/proc/self/mem`, so that no page, whatever lies there, can end
-//! the search with a fault; and only pages that hold something are read, which `/proc/self/pagemap` tells.
+//! The one thing to know: roots are read through `/proc/.../mem`, so that no page, whatever lies there, can end
+//! the search with a fault; and only pages that hold something are read, which `pagemap` tells.
 //! A private page that is not in memory and not swapped out holds what the file holds, or nothing: no pointer
 //! that was made at run time.
+//!
+//! All of it by `/proc/thread-self`: what `/proc/self` says is the first thread's, and nothing once that has ended.
 
 use super::freeze::{Fd, Path};
 use super::scratch::{Errno, Scratch};
@@ -22,6 +24,13 @@ pub(super) struct Mapping {
     pub(super) stack: bool,
 }
 
+impl Mapping {
+    /// A file's, of which changes are this process's own: variables, if it is writable.
+    pub(super) fn is_data(&self) -> bool {
+        !self.shared && !self.anonymous
+    }
+}
+
 /// Bytes read at once.
 const CHUNK: usize = 256 << 10;
 /// `pagemap`: the page is in memory, or swapped out; it is a file's page, or shared.
@@ -33,7 +42,7 @@ pub(super) struct Memory {
     mem: Fd,
     pagemap: Fd,
     mappings: Scratch<Mapping>,
-    /// The older asynchronous I/O is in use: see `kernel.rs`.
+    /// Asynchronous I/O is in use: see `kernel.rs`. (A ring may have a mapping and no file descriptor.)
     pub(super) has_aio: bool,
     text: Scratch<u8>,
     pages: Scratch<u64>,
@@ -48,8 +57,8 @@ impl Memory {
             return Err(libc::ENOTSUP);
         }
         Ok(Memory {
-            mem: Fd::open(Path::new().text(b"/proc/self/mem\0"))?,
-            pagemap: Fd::open(Path::new().text(b"/proc/self/pagemap\0"))?,
+            mem: Fd::open(Path::new().text(b"/proc/thread-self/mem\0"))?,
+            pagemap: Fd::open(Path::new().text(b"/proc/thread-self/pagemap\0"))?,
             mappings: Scratch::new(1 << 20)?,
             has_aio: false,
             text: Scratch::new(256 << 20)?,
@@ -65,7 +74,7 @@ impl Memory {
 
     /// Read the list of mappings. While everything else is stopped, so that it stays true.
     pub(super) fn read_mappings(&mut self) -> Result<(), Errno> {
-        let maps = Fd::open(Path::new().text(b"/proc/self/maps\0"))?;
+        let maps = Fd::open(Path::new().text(b"/proc/thread-self/maps\0"))?;
         let room = self.text.room();
         let mut len = 0;
         loop {
@@ -81,7 +90,8 @@ impl Memory {
             }
         }
         for line in room[..len].split(|&b| b == b'\n').filter(|line| !line.is_empty()) {
-            self.has_aio |= line.ends_with(b"/[aio] (deleted)") || line.ends_with(b"/[aio]");
+            let ends = [&b"/[aio] (deleted)"[..], b"/[aio]", b" anon_inode:[io_uring]"];
+            self.has_aio |= ends.iter().any(|end| line.ends_with(end));
             if let Some(mapping) = parse(line) {
                 self.mappings.push(mapping)?;
             }
@@ -126,7 +136,8 @@ impl Memory {
                 }
                 let low = ((first + begin) * PAGE).max(from);
                 let high = ((first + i) * PAGE).min(to);
-                self.read_run(low, high, &mut f)?;
+                // Of the page behind the last that was looked at nothing is known yet.
+                self.read_run(low, high, if i == used { to } else { high }, &mut f)?;
             }
             at = (first + used) * PAGE;
         }
@@ -177,11 +188,18 @@ impl Memory {
         Ok(used)
     }
 
-    fn read_run(&mut self, low: usize, high: usize, f: &mut impl FnMut(usize, &[u8])) -> Result<(), Errno> {
+    /// `to`: the bytes that follow are read up to there.
+    fn read_run(
+        &mut self,
+        low: usize,
+        high: usize,
+        to: usize,
+        f: &mut impl FnMut(usize, &[u8]),
+    ) -> Result<(), Errno> {
         let mut at = low;
         while at < high {
             let length = CHUNK.min(high - at);
-            let wanted = (length + 7).min(high - at);
+            let wanted = (length + 7).min(to - at);
             let room = &mut self.buffer.room()[..length + 8];
             // SAFETY: within the room.
             let n = unsafe { libc::pread64(self.mem.0, room.as_mut_ptr().cast(), wanted, at as i64) };
@@ -208,14 +226,19 @@ fn parse(line: &[u8]) -> Option<Mapping> {
     let name = fields.next().unwrap_or(b"");
     let dash = range.iter().position(|&b| b == b'-')?;
     let (start, end) = (hex(&range[..dash])?, hex(&range[dash + 1..])?);
-    let device = name.starts_with(b"/dev/") && !name.starts_with(b"/dev/shm") && name != b"/dev/zero";
-    if rights[0] != b'r' || device || name.starts_with(b"[v") || start >> 47 != 0 {
+    let begins = |starts: &[&[u8]]| starts.iter().any(|start| name.starts_with(start));
+    // Shared memory, huge pages.
+    let memory = name == b"/dev/zero" || begins(&[b"/dev/shm/", b"/dev/hugepages", b"/memfd:", b"/SYSV"]);
+    // To read a device's registers may do anything.
+    let device = !memory && begins(&[b"/dev/", b"/sys/", b"/proc/", b"anon_inode:"]);
+    if rights[0] != b'r' || device || begins(&[b"[v"]) {
         return None;
     }
     let shared = rights[3] == b's';
     let writable = rights[1] == b'w';
-    // What is shared and only read here is written by others: they know nothing of our goroutines.
-    (writable || !shared).then_some(Mapping {
+    // A file that is shared and only read here is written by others: they know nothing of our goroutines. Memory may
+    // have been written here before.
+    (writable || !shared || memory).then_some(Mapping {
         start,
         end,
         writable,
@@ -250,7 +273,22 @@ mod tests {
         assert!(shared.shared && !shared.anonymous);
         assert!(parse(b"7f0000001000-7f0000002000 rw-s 00001000 00:05 77 /dev/dri/card0").is_none());
         assert!(parse(b"7f0000001000-7f0000002000 ---p 00000000 00:00 0").is_none());
+        assert!(
+            parse(b"7f0000001000-7f0000002000 rw-s 00001000 00:05 77 /sys/bus/pci/devices/0/resource0")
+                .is_none()
+        );
+        assert!(parse(b"7f0000001000-7f0000002000 rw-s 00000000 00:0f 4 anon_inode:[vfio-device]").is_none());
         assert!(parse(b"7f0000001000-7f0000002000 r--s 00000000 08:01 3 /tmp/x").is_none());
+        for memory in ["/dev/zero (deleted)", "/memfd:x (deleted)", "/dev/shm/x", "/SYSV00000000 (deleted)"] {
+            let line = format!("7f0000001000-7f0000002000 r--s 00000000 00:01 3 {memory}");
+            assert!(parse(line.as_bytes()).is_some_and(|m| m.shared && !m.writable), "{memory}");
+        }
+        assert!(
+            parse(b"7f0000001000-7f0000002000 rw-s 00000000 00:0f 4 /dev/hugepages/x (deleted)").is_some()
+        );
+        // With 48 bits of address, as AArch64 has, or more.
+        let high = parse(b"ffffa0001000-ffffa0002000 rw-p 00000000 00:00 0").unwrap();
+        assert_eq!(high.start, 0xffff_a000_1000);
         assert!(parse(b"7ffd00000000-7ffd00004000 r--p 00000000 00:00 0 [vvar]").is_none());
     }
 
@@ -278,5 +316,23 @@ mod tests {
             .unwrap();
         assert_eq!(seen, [(0, 0x1122), (4096 * 100 + 4088, 0x3344)]);
         assert_eq!(bytes, 2 * 4096);
+    }
+
+    #[test]
+    fn a_pointer_over_the_edge_of_what_is_looked_at_at_once_is_found() {
+        let mut array = Scratch::<u8>::new((128 << 20) + PAGE).unwrap();
+        let edge = 128 << 20;
+        array.room()[edge - 3..edge + 5].copy_from_slice(&0x1122_3344_5566u64.to_ne_bytes());
+        let (start, end) = array.place();
+        let mut memory = Memory::new().unwrap();
+        memory.read_mappings().unwrap();
+        let mapping = *memory.mappings().iter().find(|m| m.start <= start && start < m.end).unwrap();
+        let mut seen = Vec::new();
+        let look = |at: usize, piece: &[u8]| {
+            let found = piece.windows(8).position(|bytes| bytes == 0x1122_3344_5566u64.to_ne_bytes());
+            seen.extend(found.map(|i| at + i - start));
+        };
+        memory.read(&mapping, start, end, look).unwrap();
+        assert_eq!(seen, [edge - 3]);
     }
 }

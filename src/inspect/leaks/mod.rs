@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `search.rs` | the search, and what counts as what |
 //! | `freeze.rs` | stopping all other threads |
-//! | `heap.rs` | taking malloc's heaps apart |
+//! | `heap.rs`, `lists.rs` | taking malloc's heaps apart; which of their blocks are free |
 //! | `memory.rs`, `kernel.rs` | reading the process's memory, and what the kernel keeps for it |
 //! | `scratch.rs` | memory for the search itself |
 //!
@@ -18,10 +18,12 @@
 mod freeze;
 mod heap;
 mod kernel;
+mod lists;
 mod memory;
 mod scratch;
 mod search;
 
+use super::caller::stack_below;
 use crate::coroutine;
 use crate::primitive::{errno, set_errno};
 use crate::sched::{lock_roster, unlock_roster};
@@ -35,7 +37,7 @@ use std::hint::black_box;
 #[cfg(target_arch = "x86_64")]
 const SAVED: usize = 6;
 #[cfg(target_arch = "aarch64")]
-const SAVED: usize = 12;
+const SAVED: usize = 20;
 
 /// Find all leaked goroutines, by number. All other threads of the process are stopped meanwhile. `Err`: an errno;
 /// EPERM if the process may not be traced, ENOTSUP if there is no telling.
@@ -66,6 +68,10 @@ pub(crate) fn find() -> Result<Vec<u64>, Errno> {
             "stp x25, x26, [{place}, 48]",
             "stp x27, x28, [{place}, 64]",
             "stp x29, x30, [{place}, 80]",
+            "stp d8, d9, [{place}, 96]",
+            "stp d10, d11, [{place}, 112]",
+            "stp d12, d13, [{place}, 128]",
+            "stp d14, d15, [{place}, 144]",
             "mov {sp}, sp",
             place = in(reg) registers.as_mut_ptr(),
             sp = out(reg) sp,
@@ -112,22 +118,4 @@ fn prepare_and_search(caller: &Caller<'_>) -> Result<Vec<u64>, Errno> {
     let mut leaks = leaks.as_slice().to_vec();
     leaks.sort_unstable();
     Ok(leaks)
-}
-
-/// What lies below `sp` on the calling thread's stack, if it is on that stack.
-fn stack_below(sp: usize) -> std::ops::Range<usize> {
-    let mut low = 0;
-    let mut size = 0;
-    // SAFETY: live structures; the attributes are those of this thread.
-    unsafe {
-        let mut attr = std::mem::zeroed::<libc::pthread_attr_t>();
-        if libc::pthread_getattr_np(libc::pthread_self(), &mut attr) == 0 {
-            let mut start = std::ptr::null_mut();
-            if libc::pthread_attr_getstack(&attr, &mut start, &mut size) == 0 {
-                low = start.addr();
-            }
-            libc::pthread_attr_destroy(&mut attr);
-        }
-    }
-    if (low..low + size).contains(&sp) { low..sp } else { 0..0 }
 }

@@ -33,18 +33,19 @@
 
 use super::freeze::Frozen;
 use super::heap::Heap;
-use super::kernel;
 use super::memory::{Mapping, Memory};
 use super::scratch::{Bits, Errno, Scratch};
+use super::{kernel, lists};
 use crate::coroutine;
 use crate::sched::{StoppedWorker, WORKER_SIZE as WORKER, for_each_worker, goroutine_on};
 use std::ops::Range;
 
 /// More heaps than this are searched as a whole.
 const MOST_HEAPS: usize = 4096;
-/// Addresses are told apart by their upper bits first: in units of 1 MiB, of 2^47 bytes.
+/// Addresses are told apart by their upper bits first: in units of 1 MiB, of 2^47 or 2^48 bytes. The kernel gives no
+/// others unless it is asked to, by name.
 const UNIT: u32 = 20;
-const ADDRESS_BITS: u32 = 47;
+const ADDRESS_BITS: u32 = if cfg!(target_arch = "x86_64") { 47 } else { 48 };
 /// What x86-64 lets a function use below its stack pointer.
 const RED_ZONE: usize = 128;
 
@@ -71,7 +72,12 @@ enum State {
 #[derive(Clone, Copy)]
 struct Slot {
     id: u64,
+    /// Its frames begin there; 0: that is not known.
     sp: usize,
+    /// It has another stack besides, whose frames begin there; or 0.
+    elsewhere: usize,
+    /// The lowest address that can be used.
+    limit: usize,
     record: usize,
     end: usize,
     state: State,
@@ -164,7 +170,7 @@ impl Search {
         }
         self.search_threads(frozen, memory, caller)?;
         self.search_roots(memory)?;
-        kernel::for_each_pointer(|pointer| self.follow(pointer, From::Stack))?;
+        kernel::for_each_pointer(|pointer| values(pointer, 0, |_, value| self.follow(value, From::Stack)))?;
         self.drain();
         self.keep_lost_blocks();
         if self.full {
@@ -195,11 +201,16 @@ impl Search {
                     for i in 0..claimed {
                         let stack = slot(i);
                         let end = stack.end().addr();
-                        let mut this = Slot { id: 0, sp: 0, record: end, end, state: State::Other };
+                        let limit = stack.limit().addr();
+                        let mut this =
+                            Slot { id: 0, sp: 0, elsewhere: 0, limit, record: end, end, state: State::Other };
                         // Handed out once, and all other threads are stopped.
                         if let Some(g) = goroutine_on(stack) {
                             this = Slot { id: g.id, sp: g.sp, record: g.record, ..this };
-                            if g.blocked && (stack.limit().addr()..=g.record).contains(&g.sp) {
+                            if !(limit..=g.record).contains(&g.sp) {
+                                // It runs; or it waits on a stack of the program's own.
+                                this = Slot { sp: 0, elsewhere: g.sp, ..this };
+                            } else if g.blocked {
                                 this.state = State::Blocked;
                             }
                         }
@@ -226,15 +237,17 @@ impl Search {
 
     /// # Safety
     /// As for `run`.
-    unsafe fn find_heaps(&mut self, memory: &Memory) -> Result<(), Errno> {
+    unsafe fn find_heaps(&mut self, memory: &mut Memory) -> Result<(), Errno> {
         for mapping in memory.mappings() {
-            if mapping.writable && mapping.anonymous {
+            if mapping.writable && mapping.anonymous && mapping.end >> ADDRESS_BITS == 0 {
                 let heaps = &mut self.heaps;
                 // SAFETY: the caller's promise.
                 unsafe { Heap::find(memory, mapping, |heap| heaps.push(heap)) }?;
             }
         }
         self.heaps.all().sort_unstable_by_key(|heap| heap.start);
+        // SAFETY: as above.
+        unsafe { lists::mark(self.heaps.all(), memory) }?;
         for i in 0..self.heaps.all().len() {
             let (start, end) = (self.heaps.all()[i].start, self.heaps.all()[i].end);
             self.add_units(start, end);
@@ -303,25 +316,20 @@ impl Search {
     }
 
     /// The registers and stacks of all threads, and the stacks of goroutines that are not blocked.
-    ///
     fn search_threads(
         &mut self,
         frozen: &Frozen,
         memory: &mut Memory,
         caller: &Caller<'_>,
     ) -> Result<(), Errno> {
-        for &value in caller.registers {
-            self.follow(value, From::Stack);
-        }
+        self.search_registers(caller.registers);
         self.excluded.push((caller.below.start, caller.below.end.max(caller.below.start)))?;
         self.search_thread(memory, caller.tid, caller.sp)?;
         for thread in frozen.threads() {
             if self.worker_of(thread.tid).is_some_and(|w| w.asleep) {
                 continue;
             }
-            for &value in frozen.registers(thread) {
-                self.follow(value as usize, From::Stack);
-            }
+            self.search_registers(frozen.registers(thread));
             self.search_thread(memory, thread.tid, thread.sp.saturating_sub(RED_ZONE))?;
         }
         for i in 0..self.workers.as_slice().len() {
@@ -341,6 +349,7 @@ impl Search {
             if slot.id == 0 || slot.state != State::Other {
                 continue;
             }
+            self.follow(slot.elsewhere, From::Stack);
             if slot.sp == 0 {
                 self.search_whole(memory, i)?;
             } else {
@@ -348,6 +357,14 @@ impl Search {
             }
         }
         Ok(())
+    }
+
+    /// They may hold what memory may hold: tagged pointers, and in vector registers ones that are not aligned.
+    fn search_registers(&mut self, registers: &[usize]) {
+        for (i, &this) in registers.iter().enumerate() {
+            let next = registers.get(i + 1).copied().unwrap_or(0);
+            values(this, next, |_, value| self.follow(value, From::Stack));
+        }
     }
 
     /// A thread whose frames, on whatever stack it is, begin at `sp`.
@@ -388,8 +405,9 @@ impl Search {
         slot.state = State::Other;
         // In a forked child the stack of the goroutine that forked is its thread's, and its record the parent's.
         slot.id = slot.id.max(1);
+        // In the guard nothing can be read.
         if sp != 0 {
-            slot.sp = sp;
+            slot.sp = if sp < slot.limit { 0 } else { sp };
         }
     }
 
