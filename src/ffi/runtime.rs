@@ -53,6 +53,7 @@ pub unsafe extern "C" fn gort_init(opts: *const gort_options_t) -> c_int {
         max_procs: opts.max_procs,
         max_threads: opts.max_threads,
         stack_size: opts.stack_size,
+        strict: opts.flags & GORT_STRICT_PROCS != 0,
     };
     match sched::start(options) {
         Ok(_) => status::OK,

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | the last processor goes idle | the worker that has left it |
 //! | a thread of the host's begins to wait in gort for ever | that thread, before it sleeps |
-//! | a thread of gort's starts, and is not counted yet | that thread, if it is a worker; else as below |
+//! | a thread of gort's starts, and is not counted yet | that thread, if it is a worker or the monitor; else as below |
 //! | a thread of the host's ends | nobody can: the thread in `gort_main` looks again from time to time ([`Poll`]) |
 //! | a thread of the host's stops a timer | as above: the thread asks for it ([`ask`]) |
 //!

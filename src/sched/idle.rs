@@ -84,6 +84,7 @@ impl Lists {
         let proc = self.procs.pop()?;
         proc.idle.store(false, Ordering::Relaxed);
         rt.pool.sub_idle();
+        rt.monitor.nap.rouse();
         Some(proc)
     }
 
@@ -365,7 +366,7 @@ pub(super) fn stop_searching(rt: &'static Runtime) {
 }
 
 /// A processor was put into the idle list, the first one perhaps: see to what only a sentinel sees.
-fn look_after(rt: &'static Runtime) {
+pub(super) fn look_after(rt: &'static Runtime) {
     // A deep sentinel wakes for the timers that it saw. `deep_until` is FOREVER while it looks.
     if needs_watch(rt, rt.deep_until.load(Ordering::SeqCst)) {
         arm(rt);

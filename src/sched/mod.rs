@@ -14,6 +14,7 @@
 //! | `pick.rs`, `run.rs` | what runs next; running it, and what is done when it has left |
 //! | `pool.rs`, `idle.rs` | who is idle, searches, keeps watch: the protocol that loses no wake-up |
 //! | `blocking.rs` | calls that may block, made by the worker without a processor |
+//! | `sysmon.rs`, `nap.rs` | the monitor: goroutines that keep their worker for long |
 //! | `pin.rs` | goroutines that may run on one thread only |
 //! | `quiet.rs`, `poll.rs` | is everything at rest? looking again from time to time |
 //! | `stackless.rs` | goroutines for which there is no stack at the moment |
@@ -52,6 +53,8 @@ mod mail;
 mod main;
 #[cfg(all(test, loom))]
 mod model;
+#[cfg_attr(loom, allow(dead_code))] // the models use a part of it
+mod nap;
 #[cfg(not(loom))]
 mod overflow;
 #[cfg(not(loom))]
@@ -80,6 +83,8 @@ mod spawn;
 mod stackless;
 #[cfg(not(loom))]
 mod switch;
+#[cfg(not(loom))]
+mod sysmon;
 #[cfg(not(loom))]
 mod thread;
 pub(crate) mod timer;

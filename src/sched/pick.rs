@@ -68,15 +68,15 @@ fn pick(rt: &'static Runtime, w: &'static Worker, proc: &'static Proc) -> Option
         run_timers(&proc.timers, time);
         run_timers(&rt.timers, time);
     }
+    // SAFETY: this worker holds `proc`, and nothing below runs code that takes `local` as well.
+    let local = unsafe { proc.local() };
+    local.tick = local.tick.wrapping_add(1);
+    proc.count_tick(local.tick);
     if w.inbox_len.load(Ordering::Relaxed) != 0
         && let Some(task) = inbox(rt, w, proc)
     {
         return Some(task);
     }
-    // SAFETY: this worker holds `proc`, and nothing below runs code that takes `local` as well.
-    let local = unsafe { proc.local() };
-    local.tick = local.tick.wrapping_add(1);
-    proc.count_tick(local.tick);
     if local.tick.is_multiple_of(FAIRNESS) {
         local.clock = coarse(now());
         // In turn, so that neither starves behind the other.

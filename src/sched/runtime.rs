@@ -11,6 +11,7 @@ use super::pool::Pool;
 use super::proc::{MAX_PROCS, Proc};
 use super::quiet::Pending;
 use super::stackless::Stackless;
+use super::sysmon::Monitor;
 use super::timer::TimerHeap;
 use super::worker::Worker;
 use super::{arm, fork, overflow, thread};
@@ -29,6 +30,8 @@ pub(crate) struct Options {
     pub(crate) max_procs: u32,
     pub(crate) max_threads: u32,
     pub(crate) stack_size: usize,
+    /// `GORT_STRICT_PROCS`.
+    pub(crate) strict: bool,
 }
 
 /// The default number of OS threads, Go's `debug.SetMaxThreads`.
@@ -78,6 +81,9 @@ pub(crate) struct Runtime {
     pub(super) class: Class,
     pub(super) threads: AtomicU32,
     pub(super) max_threads: u32,
+    /// A processor is never replaced because its goroutine keeps it for long.
+    pub(super) strict: bool,
+    pub(super) monitor: Monitor,
     pub(super) exiting: AtomicBool,
     /// Workers that have stopped because the process exits. Futex.
     pub(super) stopped: AtomicU32,
@@ -159,6 +165,8 @@ pub(crate) fn start(options: Options) -> Result<&'static Runtime, &'static Runti
         class,
         threads: AtomicU32::new(0),
         max_threads: if options.max_threads == 0 { MAX_THREADS } else { options.max_threads },
+        strict: options.strict,
+        monitor: Monitor::new(),
         exiting: AtomicBool::new(false),
         stopped: AtomicU32::new(0),
         inboxed: AtomicUsize::new(0),
@@ -304,7 +312,7 @@ impl Runtime {
             goroutines: self.num_goroutines() as u64,
             spawned: sum(|p| &p.spawned) + self.outside_spawned.load(Ordering::Relaxed),
             workers,
-            threads: workers + u64::from(coroutine::trims()),
+            threads: workers + self.monitor.threads() + u64::from(coroutine::trims()),
             parks: sum(|p| &p.parks),
             steals: sum(|p| &p.steals),
             wakeups: sum(|p| &p.wakeups) + self.outside_wakeups.load(Ordering::Relaxed),
@@ -358,6 +366,8 @@ impl Runtime {
     fn take_back(&self, lists: &mut Lists) -> bool {
         let Some(proc) = self.procs().find(|p| p.surplus.load(Ordering::Relaxed)) else { return false };
         self.set_surplus(lists, proc, false);
+        // It is in use, and was in nobody's care.
+        self.monitor.nap.rouse();
         true
     }
 

@@ -8,7 +8,7 @@ use super::goroutine::Goroutine;
 use super::idle;
 use super::runtime::{Runtime, rt, started};
 use super::worker::{Parcel, Worker};
-use super::{current, roster, run};
+use super::{current, roster, run, sysmon};
 use crate::coroutine::AltStack;
 use crate::fatal::fatal;
 use crate::primitive::atomic::Ordering;
@@ -45,6 +45,7 @@ pub(super) fn start(rt: &'static Runtime, parcel: Option<Parcel>, locked: Option
     if let Err(error) = spawn_thread(w) {
         fatal(format_args!("cannot start a worker thread: {}", std::io::Error::from_raw_os_error(error)));
     }
+    sysmon::ensure(rt);
 }
 
 /// The calling thread's signal mask.
