@@ -59,5 +59,8 @@ pub mod group;
 /// Panic, defer, recover
 pub mod panic;
 
+/// Signals
+pub mod signal;
+
 /// Seeing inside
 pub mod inspect;
