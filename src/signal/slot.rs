@@ -150,8 +150,13 @@ impl Bell {
 
     /// Sleep until it is rung, or has been since the last time.
     pub(super) fn wait(&self) {
-        while self.0.swap(0, Ordering::AcqRel) == 0 {
+        while !self.clear() {
             futex_wait(&self.0, 0, FOREVER);
         }
+    }
+
+    /// Had it been rung?
+    pub(super) fn clear(&self) -> bool {
+        self.0.swap(0, Ordering::AcqRel) != 0
     }
 }
