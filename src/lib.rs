@@ -7,6 +7,7 @@
 //! | [`ffi`] | the C ABI, one file per section of `gort.h`: check arguments, call the core, return a status |
 //! | [`mod@panic`] | panic, defer, recover, try, exit; the scheduler asks it what a goroutine's end leaves to do |
 //! | [`ctx`] | contexts and groups |
+//! | [`signal`] | signals on channels |
 //! | [`chan`] | channels and select |
 //! | [`sync`] | mutexes, condition variable, once, semaphore, wait group |
 //! | [`inspect`] | dumps and statistics of goroutines, deadlocks |
@@ -39,5 +40,6 @@ pub(crate) mod loaded;
 pub(crate) mod panic;
 pub(crate) mod primitive;
 pub(crate) mod sched;
+pub(crate) mod signal;
 pub(crate) mod sync;
 pub(crate) mod time;

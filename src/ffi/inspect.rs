@@ -4,6 +4,7 @@ use super::status::{EINVAL, OK};
 use crate::fatal::{self, Hook};
 use crate::inspect;
 use crate::sched;
+use crate::signal;
 use std::ffi::{c_char, c_int, c_void};
 
 /// Write every goroutine to `fd`, as Go does: its number, its name if it has one, its state or what it waits for and,
@@ -60,7 +61,8 @@ pub struct gort_stats_t {
     pub spawned: u64,
     /// OS threads that run goroutines, sleeping ones included.
     pub workers: u64,
-    /// All OS threads of the library: the workers, and one that gives back the memory of unused stacks.
+    /// All OS threads of the library: the workers, one that gives back the memory of unused stacks, and one that sends
+    /// signals on.
     pub threads: u64,
     /// How often a goroutine has begun to wait, for whatever it was.
     pub parks: u64,
@@ -95,7 +97,7 @@ pub unsafe extern "C" fn gort_stats(out: *mut gort_stats_t) -> c_int {
         goroutines: counts.goroutines,
         spawned: counts.spawned,
         workers: counts.workers,
-        threads: counts.threads,
+        threads: counts.threads + u64::from(signal::sends()),
         parks: counts.parks,
         steals: counts.steals,
         wakeups: counts.wakeups,

@@ -62,5 +62,8 @@ pub mod blocking;
 /// Panic, defer, recover
 pub mod panic;
 
+/// Signals
+pub mod signal;
+
 /// Seeing inside
 pub mod inspect;

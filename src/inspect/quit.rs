@@ -12,13 +12,18 @@ use std::ptr::{null, null_mut};
 
 /// The word to set [`ASKED`] in. What it points to is a static.
 static WORD: AtomicPtr<AtomicU32> = AtomicPtr::new(null_mut());
-/// The handler is ours.
-static INSTALLED: AtomicBool = AtomicBool::new(false);
+/// A `gort_main` runs, and wants the signal unless the host does.
+static WANTED: AtomicBool = AtomicBool::new(false);
 
 /// Set in the word by the handler.
 pub(crate) const ASKED: u32 = 1 << 31;
 
 extern "C" fn handler(_: i32) {
+    ask();
+}
+
+/// What the handler does. Async-signal-safe.
+pub(crate) fn ask() {
     let word = WORD.load(Ordering::Acquire);
     // SAFETY: null or a static.
     if let Some(word) = unsafe { word.as_ref() } {
@@ -27,39 +32,62 @@ extern "C" fn handler(_: i32) {
     }
 }
 
-/// Have SIGQUIT set [`ASKED`] in `word` from now on, unless the host handles or ignores it.
-pub(crate) fn install(word: &'static AtomicU32) {
-    WORD.store(std::ptr::from_ref(word).cast_mut(), Ordering::Release);
+/// What installs our handler.
+pub(crate) fn action() -> libc::sigaction {
     // SAFETY: live structures; the handler is async-signal-safe.
     unsafe {
-        let mut old: libc::sigaction = zeroed();
-        if libc::sigaction(libc::SIGQUIT, null(), &mut old) != 0 || old.sa_sigaction != libc::SIG_DFL {
-            return;
-        }
-        let mut new: libc::sigaction = zeroed();
-        new.sa_sigaction = handler as *const () as usize;
-        new.sa_flags = libc::SA_RESTART | libc::SA_ONSTACK;
-        libc::sigemptyset(&mut new.sa_mask);
-        if libc::sigaction(libc::SIGQUIT, &new, null_mut()) == 0 {
-            INSTALLED.store(true, Ordering::Relaxed);
-        }
+        let mut action: libc::sigaction = zeroed();
+        action.sa_sigaction = handler as *const () as usize;
+        action.sa_flags = libc::SA_RESTART | libc::SA_ONSTACK;
+        libc::sigemptyset(&mut action.sa_mask);
+        action
     }
 }
 
-/// Undo [`install`], unless the host has put a handler of its own in the place of ours.
+pub(crate) fn is_handler(of: usize) -> bool {
+    of == handler as *const () as usize
+}
+
+pub(crate) fn is_wanted() -> bool {
+    WANTED.load(Ordering::SeqCst)
+}
+
+/// Have SIGQUIT set [`ASKED`] in `word` from now on, unless the host handles or ignores it, or wants it on a
+/// channel: then from when it does not any more.
+pub(crate) fn install(word: &'static AtomicU32) {
+    WORD.store(std::ptr::from_ref(word).cast_mut(), Ordering::Release);
+    WANTED.store(true, Ordering::SeqCst);
+    replace(libc::SIG_DFL, &action());
+}
+
+/// Undo [`install`], unless somebody else has put a handler in the place of ours.
 pub(crate) fn restore() {
-    if !INSTALLED.swap(false, Ordering::Relaxed) {
-        return;
+    WANTED.store(false, Ordering::SeqCst);
+    withdraw_if_unwanted();
+}
+
+/// To be called by whoever has installed [`action`] because the signal was wanted: of two that do this and
+/// [`restore`] at the same time, one at least sees what the other has done.
+pub(crate) fn withdraw_if_unwanted() {
+    if !is_wanted() {
+        // SAFETY: a zeroed structure is the default action.
+        let default = unsafe { zeroed() };
+        replace(handler as *const () as usize, &default);
     }
+}
+
+/// Install `new` if `expected` is there.
+fn replace(expected: usize, new: &libc::sigaction) {
     // SAFETY: live structures.
     unsafe {
-        let mut now: libc::sigaction = zeroed();
-        if libc::sigaction(libc::SIGQUIT, null(), &mut now) == 0
-            && now.sa_sigaction == handler as *const () as usize
+        let mut was: libc::sigaction = zeroed();
+        if libc::sigaction(libc::SIGQUIT, null(), &mut was) == 0
+            && was.sa_sigaction == expected
+            && libc::sigaction(libc::SIGQUIT, new, &mut was) == 0
+            && was.sa_sigaction != expected
         {
-            let mut default: libc::sigaction = zeroed();
-            default.sa_sigaction = libc::SIG_DFL;
-            libc::sigaction(libc::SIGQUIT, &default, null_mut());
+            // Another thread has been faster.
+            libc::sigaction(libc::SIGQUIT, &was, null_mut());
         }
     }
 }

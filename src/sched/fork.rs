@@ -10,12 +10,20 @@ use super::goroutine::{lock_extras, unlock_extras};
 use super::{current, fresh, main, roster, runtime};
 use crate::coroutine;
 use crate::primitive::atomic::{AtomicBool, Ordering};
+use crate::signal;
 use std::cell::UnsafeCell;
 use std::ptr::null_mut;
 use std::sync::MutexGuard;
 
 /// The locks held across a fork: from `prepare` to `parent` or `child`, which run on the same thread.
-struct Held(UnsafeCell<Option<(MutexGuard<'static, ()>, MutexGuard<'static, fresh::Batches>)>>);
+struct Held(UnsafeCell<Option<Locks>>);
+
+struct Locks {
+    /// First, as it comes before all others.
+    signals: MutexGuard<'static, signal::Registry>,
+    _starting: MutexGuard<'static, ()>,
+    _batches: MutexGuard<'static, fresh::Batches>,
+}
 
 // SAFETY: touched only between `prepare` and `parent` or `child`, by the thread that holds the first lock in it.
 unsafe impl Sync for Held {}
@@ -33,7 +41,11 @@ pub(super) fn install() {
 }
 
 unsafe extern "C" fn prepare() {
-    let locks = (runtime::lock_starting(), fresh::lock_batches());
+    let locks = Locks {
+        signals: signal::lock(),
+        _starting: runtime::lock_starting(),
+        _batches: fresh::lock_batches(),
+    };
     // SAFETY: the first lock makes this thread the only one between here and `release`.
     unsafe { *HELD.0.get() = Some(locks) };
     lock_extras();
@@ -72,8 +84,13 @@ unsafe extern "C" fn child() {
     unsafe { roster::forget() };
     runtime::forget();
     main::forget();
-    // SAFETY: as above.
-    unsafe { release() };
+    // SAFETY: `prepare` has filled it in; as above.
+    unsafe {
+        if let Some(locks) = &mut *HELD.0.get() {
+            signal::after_fork(&mut locks.signals);
+        }
+        release();
+    }
 }
 
 /// The function of the goroutine that forked has returned in the child. There is nobody to return to: as where
