@@ -59,5 +59,8 @@ pub mod group;
 /// Panic, defer, recover
 pub mod panic;
 
+/// Waiting for the world
+pub mod fd;
+
 /// Seeing inside
 pub mod inspect;
