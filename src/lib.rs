@@ -9,6 +9,7 @@
 //! | [`ctx`] | contexts and groups |
 //! | [`signal`] | signals on channels |
 //! | [`chan`] | channels and select |
+//! | [`net`] | descriptors that a goroutine can wait for |
 //! | [`sync`] | mutexes, condition variable, once, semaphore, wait group |
 //! | [`inspect`] | dumps and statistics of goroutines, deadlocks |
 //! | [`time`] | timers and tickers |
@@ -37,6 +38,8 @@ pub mod ffi;
 pub(crate) mod inspect;
 #[cfg(not(loom))]
 pub(crate) mod loaded;
+#[cfg(not(loom))]
+pub(crate) mod net;
 pub(crate) mod panic;
 pub(crate) mod primitive;
 pub(crate) mod sched;

@@ -64,6 +64,8 @@ pub mod panic;
 
 /// Signals
 pub mod signal;
+/// Waiting for the world
+pub mod fd;
 
 /// Seeing inside
 pub mod inspect;

@@ -17,6 +17,7 @@
 //! | `sysmon.rs`, `nap.rs` | the monitor: goroutines that keep their worker for long |
 //! | `pin.rs` | goroutines that may run on one thread only |
 //! | `quiet.rs`, `poll.rs` | is everything at rest? looking again from time to time |
+//! | `poller/` | descriptors of the system's: who waits for one, and finding those that are ready |
 //! | `stackless.rs` | goroutines for which there is no stack at the moment |
 //! | `wait.rs`, `timer/` | waiting: claims, queues, deadlines |
 //! | `runtime.rs`, `main.rs`, `fork.rs` | starting it all; `gort_main`; starting afresh in a forked child |
@@ -63,6 +64,7 @@ mod pick;
 mod pin;
 #[cfg_attr(loom, allow(dead_code))] // the models use a part of it
 pub(crate) mod poll;
+pub(crate) mod poller;
 mod pool;
 #[cfg(not(loom))]
 mod proc;

@@ -30,6 +30,7 @@
 
 use super::idle;
 use super::nap::Nap;
+use super::poller;
 use super::proc::Proc;
 use super::runtime::Runtime;
 use crate::inspect::deadlock;
@@ -153,7 +154,8 @@ impl Looks {
         if !stuck || rt.pool.load().idle() != 0 {
             return;
         }
-        poll_descriptors(rt);
+        // Nobody else may have asked: those that wait for descriptors that are ready are queued by this.
+        poller::poll_if_stale(rt);
         if waits(rt, time) {
             self.replace(rt, time, patience);
         }
@@ -237,7 +239,3 @@ unsafe fn relieve(rt: &Runtime, proc: &Proc, time: i64) -> usize {
     crate::primitive::atomic::fence(Ordering::SeqCst);
     moved
 }
-
-/// All processors are busy, and some are stuck: if nobody has asked the kernel for 10 ms which descriptors are ready, ask
-/// it, and queue those who wait for them.
-fn poll_descriptors(_rt: &'static Runtime) {}
