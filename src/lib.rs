@@ -11,6 +11,7 @@
 //! | [`sync`] | mutexes, condition variable, once, semaphore, wait group |
 //! | [`inspect`] | dumps and statistics of goroutines, deadlocks |
 //! | [`time`] | timers and tickers |
+//! | [`net`] | waiting for the world: descriptors, sockets, names |
 //! | [`sched`] | goroutines, processors, workers, run queues, parking, waking, timers |
 //! | [`coroutine`] | stacks and switching between them; knows no scheduler |
 //! | [`cpu`] | how many CPUs there are for us |
@@ -36,6 +37,8 @@ pub mod ffi;
 pub(crate) mod inspect;
 #[cfg(not(loom))]
 pub(crate) mod loaded;
+#[cfg(not(loom))]
+pub(crate) mod net;
 pub(crate) mod panic;
 pub(crate) mod primitive;
 pub(crate) mod sched;
