@@ -4,7 +4,7 @@
 //! versions reports it) is an IPv4 address here, as in Go; it is mapped back where such a socket is to send to it.
 
 use super::network::Version;
-use super::status::{EAFNOSUPPORT, EINVAL, ENODEV};
+use crate::ffi::status::{EAFNOSUPPORT, EINVAL, ENODEV};
 use socket2::SockAddr;
 use std::ffi::{CStr, CString, OsStr, c_char};
 use std::fmt::{self, Write};

@@ -8,7 +8,7 @@
 //! A question is shared by who asks and the thread that answers. Its lock guards the answer and the place of the one
 //! who waits: see `sched/wait.rs`.
 
-use super::status::{EINVAL, ENOMEM, ENONAME, ETIMEDOUT};
+use crate::ffi::status::{EINVAL, ENOMEM, ENONAME, ETIMEDOUT};
 use super::network::Version;
 use crate::primitive::atomic::{AtomicPtr, Ordering};
 use crate::primitive::{FOREVER, SpinLock, errno, now, start_helper};
@@ -88,7 +88,7 @@ impl Question {
         // is taken again before the node and the wait go out of scope; by then the node is out of the queue.
         unsafe {
             if (*state).answer.is_none() {
-                let mut wait = Wait::new(WaitReason::IoWait, false);
+                let mut wait = Wait::new(WaitReason::Io, false);
                 wait.set_deadline(deadline);
                 let mut node = Node::new(&raw const wait, 1, null_mut());
                 let node = &raw mut node;

@@ -6,7 +6,7 @@
 use super::addr::Host;
 use super::names::{self, Query};
 use super::network::{HostPort, Port, Version};
-use super::status::{EINVAL, ENONAME};
+use crate::ffi::status::{EINVAL, ENONAME};
 use std::ffi::CString;
 use std::net::SocketAddr;
 
@@ -57,6 +57,11 @@ pub(super) fn all(
     }
 }
 
+/// Of several, the one to use where only one can be: the first of IPv4, as in Go.
+pub(super) fn preferred(addrs: &[SocketAddr]) -> SocketAddr {
+    *addrs.iter().find(|addr| addr.is_ipv4()).unwrap_or(&addrs[0])
+}
+
 /// "127.1", "0x7f.1", "2130706433", "010.0.0.1": the C library takes them for addresses, nobody else does the same
 /// way, and no host is called so.
 fn is_number(host: &str) -> bool {
@@ -83,7 +88,7 @@ mod tests {
         assert_eq!(literal("localhost:5", Version::Any), Ok(None));
         assert_eq!(literal("1.2.3.4:http", Version::Any), Ok(None));
         assert_eq!(literal("1.2.3.4", Version::Any), Err(EINVAL));
-        assert_eq!(literal("[::2]:5", Version::V4), Err(super::super::status::EAFNOSUPPORT));
+        assert_eq!(literal("[::2]:5", Version::V4), Err(crate::ffi::status::EAFNOSUPPORT));
     }
 
     #[test]

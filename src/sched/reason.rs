@@ -18,7 +18,7 @@ pub(crate) enum WaitReason {
     CondWait,
     OnceDo,
     Semacquire,
-    IoWait,
+    Io,
 }
 
 impl WaitReason {
@@ -36,7 +36,7 @@ impl WaitReason {
         WaitReason::CondWait,
         WaitReason::OnceDo,
         WaitReason::Semacquire,
-        WaitReason::IoWait,
+        WaitReason::Io,
     ];
 
     /// Of a number that was read from somebody's record; `None` if it is none of these.
@@ -60,7 +60,7 @@ impl WaitReason {
             | WaitReason::CondWait
             | WaitReason::OnceDo
             | WaitReason::Semacquire => true,
-            WaitReason::None | WaitReason::Sleep | WaitReason::IoWait => false,
+            WaitReason::None | WaitReason::Sleep | WaitReason::Io => false,
         }
     }
 
@@ -80,7 +80,7 @@ impl WaitReason {
             WaitReason::CondWait => "sync.Cond.Wait",
             WaitReason::OnceDo => "sync.Once.Do",
             WaitReason::Semacquire => "semacquire",
-            WaitReason::IoWait => "IO wait",
+            WaitReason::Io => "IO wait",
         }
     }
 }
