@@ -1361,6 +1361,253 @@ const char *gort_recover(void);
 /** @} */
 
 /* ---------------------------------------------------------------------------------------------------------- */
+/** @name Waiting for the world
+ *  @{ */
+
+/**
+ * A descriptor of the system's that gort has taken over: a socket, a pipe, a terminal. A call that has to wait parks the
+ * goroutine and not its thread. Any number of goroutines and threads may use it at the same time, but at most one reads
+ * and one writes at a time: the others wait for their turn, in their order, so what several write is not mixed up.
+ * Since 0.1.
+ */
+typedef struct gort_fd_t gort_fd_t;
+
+/**
+ * Takes over the descriptor `fd`, which must be one that can be waited for, as a socket, a pipe or a terminal (a regular file
+ * cannot), and makes it non-blocking, for everybody who shares it. From then on it is to be used through the handle
+ * alone, and closed by gort_fd_close() or the last gort_fd_release(). If it fails, the descriptor is yours as before.
+ *
+ * Does not block. The handle is yours: gort_fd_release() gives it up. NULL if it fails; `*err`, unless `err` is NULL, is
+ * `GORT_OK`, or why it failed: `GORT_EPERM`, it cannot be waited for; `GORT_EBADF`, it is not open; `GORT_ENOMEM`;
+ * `GORT_EMFILE`, `GORT_ENFILE`, `GORT_ENOSPC`, the system has no more of what waiting takes. Since 0.1.
+ */
+gort_fd_t *gort_fd_open(int fd,
+                               int *err);
+
+/**
+ * The number of the descriptor, for calls that gort does not have, such as setsockopt(2). Not to be closed.
+ *
+ * Does not block. Returns the number; `GORT_ECLOSED` once it was closed; `GORT_EINVAL` if `f` is NULL. Since 0.1.
+ */
+int gort_fd_raw(gort_fd_t *f);
+
+/**
+ * Reads up to `n` bytes to `buf`, as soon as there are any.
+ *
+ * Blocks, until the read deadline at most. `f` and `buf` stay yours. Returns how many bytes were read, which is 0 at the end
+ * of the stream (and if `n` is 0); `GORT_ECLOSED` if it is closed, also meanwhile; `GORT_ETIMEDOUT` if the read deadline
+ * has passed, even if there is something to read; `GORT_EINVAL` if `f` is NULL, or `buf` is and `n` is not 0; what
+ * read(2) failed with, such as `GORT_ECONNRESET`. Since 0.1.
+ */
+int64_t gort_fd_read(gort_fd_t *f,
+                     void *buf,
+                     size_t n);
+
+/**
+ * Writes all `n` bytes at `buf`, without those of another call in between. A reader that is gone is an error, and never a
+ * SIGPIPE.
+ *
+ * Blocks, until the write deadline at most. `f` and `buf` stay yours. Returns `n`; or fewer, and then the next call returns why;
+ * `GORT_ECLOSED` if it is closed, also meanwhile; `GORT_ETIMEDOUT` if the write deadline has passed, even if there is room;
+ * `GORT_EINVAL` if `f` is NULL, or `buf` is and `n` is not 0; what write(2) failed with, such as `GORT_EPIPE` and
+ * `GORT_ECONNRESET`. Since 0.1.
+ */
+int64_t gort_fd_write(gort_fd_t *f,
+                      const void *buf,
+                      size_t n);
+
+/**
+ * From `deadline` on (on `gort_now()`) calls that read from `f`, or accept on it, return `GORT_ETIMEDOUT`, those that wait already
+ * included. A deadline in the past: at once. `GORT_FOREVER`, which it begins with: never. A call that returned
+ * `GORT_ETIMEDOUT` has read nothing; with another deadline reading goes on.
+ *
+ * Does not block. `f` stays yours. Returns `GORT_OK`; `GORT_ECLOSED` if it is closed; `GORT_EINVAL` if `f` is NULL. Since 0.1.
+ */
+int gort_fd_set_read_deadline(gort_fd_t *f,
+                              int64_t deadline);
+
+/**
+ * As gort_fd_set_read_deadline(), of calls that write. One that has written a part returns how much.
+ *
+ * Does not block. `f` stays yours. Returns as gort_fd_set_read_deadline(). Since 0.1.
+ */
+int gort_fd_set_write_deadline(gort_fd_t *f,
+                               int64_t deadline);
+
+/**
+ * Ends one direction of a connection, or both: `how` is SHUT_RD, SHUT_WR or SHUT_RDWR, as of shutdown(2). After SHUT_WR the
+ * peer reads the end of the stream, and can still be read from.
+ *
+ * Does not block. `f` stays yours. Returns `GORT_OK`; `GORT_ECLOSED` if it is closed; `GORT_EINVAL` if `f` is NULL or `how` is none
+ * of these; what shutdown(2) failed with, such as `GORT_ENOTCONN` and `GORT_ENOTSOCK`. Since 0.1.
+ */
+int gort_fd_shutdown(gort_fd_t *f,
+                     int how);
+
+/**
+ * Closes the descriptor. Calls that wait in it return `GORT_ECLOSED`, and so do all later ones. When it returns, the number has been
+ * closed and may be another file's.
+ *
+ * Blocks, for as long as calls that are in it take to leave, which do not wait any more. The handle stays yours, for
+ * gort_fd_release(). Returns `GORT_OK`; `GORT_ECLOSED` if it was closed before; `GORT_EINVAL` if `f` is NULL. Since 0.1.
+ */
+int gort_fd_close(gort_fd_t *f);
+
+/**
+ * One more handle to the same descriptor, to be given up by another gort_fd_release().
+ *
+ * Does not block. Returns `f`. Since 0.1.
+ */
+gort_fd_t *gort_fd_retain(gort_fd_t *f);
+
+/**
+ * Gives up a handle. The last one closes the descriptor, as gort_fd_close() does, if it is open.
+ *
+ * Blocks as gort_fd_close(), if it closes. NULL: does nothing. Since 0.1.
+ */
+void gort_fd_release(gort_fd_t *f);
+
+/**
+ * Waits until something of `events` (POLLIN, POLLOUT and the like, of poll.h) holds of the descriptor `fd`, as poll(2) does for one: for libraries that
+ * own their descriptors. Several may wait for one. A deadline in the past: does not wait.
+ *
+ * Blocks, until `deadline` (on `gort_now()`) at most. `fd` stays yours, and must stay open meanwhile. Returns what holds, a number greater than
+ * 0: of `events`, and POLLERR, POLLHUP and POLLNVAL (it is not open) even unasked; `GORT_ETIMEDOUT` if nothing did before the
+ * deadline; `GORT_EINVAL` if `fd` is negative or `events` has bits that poll(2) does not know; `GORT_ENOMEM`; `GORT_EMFILE`, `GORT_ENFILE`,
+ * `GORT_ENOSPC`, the system has no more of what waiting takes. Since 0.1.
+ */
+int gort_wait_fd(int fd,
+                 int events,
+                 int64_t deadline);
+
+/** @} */
+
+/* ---------------------------------------------------------------------------------------------------------- */
+/** @name Sockets
+ *  @{ */
+
+/**
+ * Room for any address that gort_fd_local_addr(), gort_fd_peer_addr() and gort_recv_from() write, its NUL included.
+ */
+#define GORT_ADDR_SIZE 128
+
+/**
+ * Listen at `address` of `network`, as Go's `net.Listen` and `net.ListenPacket`.
+ *
+ * | network | address |
+ * |---|---|
+ * | "tcp", "tcp4", "tcp6" | "host:port", "[host]:port", ":port"; port 0: one that is free; accept with gort_accept() |
+ * | "udp", "udp4", "udp6" | the same; gort_recv_from() and gort_send_to() |
+ * | "unix" | a path or, on Linux, "@" and an abstract name ("": one that is free); accept with gort_accept() |
+ * | "unixgram" | the same; gort_recv_from() and gort_send_to() |
+ *
+ * A 4 or 6 restricts it to that version of IP. Without a host, or with "0.0.0.0" or "::", it is every address of this
+ * machine, for "tcp" and "udp" of both versions where the system can do that. A host may be a name (its first IPv4
+ * address, else its first), a port the name of a service, an IPv6 address may have a zone ("[fe80::1%eth0]:80").
+ *
+ * As many connections wait to be accepted as the system allows. Connections of TCP send small messages at once
+ * (TCP_NODELAY) and ask a silent peer every 15 s whether it is there. The file of a Unix socket is removed when the
+ * listener is closed, by the process that made it; one that is there already is GORT_EADDRINUSE.
+ *
+ * Does not block, unless a name must be looked up, and then only the caller. The handle is the caller's, to be closed
+ * and released. NULL if it failed. `err` may be NULL and gets the status: GORT_OK; GORT_EINVAL: NULL, no such
+ * network, or not an address; GORT_ENONAME: a name that does not resolve; GORT_EAFNOSUPPORT: an address of the other
+ * version; GORT_EADDRINUSE, GORT_EADDRNOTAVAIL, GORT_EACCES, GORT_EMFILE, GORT_ENOMEM, and whatever else socket(2),
+ * bind(2) and listen(2) say. Since 0.1.
+ */
+gort_fd_t *gort_listen(const char *network,
+                       const char *address,
+                       int *err);
+
+/**
+ * Wait for a connection to `listener` and take it, as Go's `Accept`. The read deadline of `listener` applies.
+ *
+ * Blocks the caller. Several may wait: they are served one by one, first come, first served. The handle is the
+ * caller's, to be closed and released; `listener` stays yours. NULL if it failed. `err` may be NULL and gets the
+ * status: GORT_OK; GORT_EINVAL: NULL, or it does not listen; GORT_ETIMEDOUT; GORT_ECLOSED: `listener` was closed,
+ * also while the call waited; GORT_EMFILE or GORT_ENFILE: there are no descriptors left, and the connection waits on
+ * (call again later, not at once: that would be a busy loop); GORT_ENOMEM; and whatever else accept(2) says. Since 0.1.
+ */
+gort_fd_t *gort_accept(gort_fd_t *listener,
+                       int *err);
+
+/**
+ * Connect to `address` of `network` until `deadline` on the clock of gort_now(), as Go's `net.Dial`. Networks and
+ * addresses are those of gort_listen(); no host, "0.0.0.0" and "::" are this machine itself.
+ *
+ * Names are looked up on other threads, so that no worker waits for them. If one stands for several addresses, they
+ * are tried in turn, each with its share of the time that is left (at least two seconds if there are so many), and
+ * the error is that of the first. A deadline in the past: only what needs no waiting can succeed. Datagrams ("udp",
+ * "unixgram") have no connection: the peer's address is noted, for gort_fd_read() and gort_fd_write(). Connections
+ * of TCP send small messages at once (TCP_NODELAY) and ask a silent peer every 15 s whether it is there.
+ *
+ * Blocks the caller. The handle is the caller's, to be closed and released. NULL if it failed. `err` may be NULL and
+ * gets the status: GORT_OK; GORT_EINVAL: NULL, no such network, or not an address; GORT_ETIMEDOUT: the deadline, or
+ * the system's own patience; GORT_ENONAME: a name that does not resolve; GORT_EAFNOSUPPORT: an address of the other
+ * version; GORT_ECONNREFUSED, GORT_ENOENT (a Unix socket that is not there), GORT_EHOSTUNREACH, GORT_ENETUNREACH,
+ * GORT_EMFILE, GORT_ENOMEM, and whatever else socket(2) and connect(2) say. Since 0.1.
+ */
+gort_fd_t *gort_dial(const char *network,
+                     const char *address,
+                     int64_t deadline,
+                     int *err);
+
+/**
+ * Write the address of this end of a socket to `buf`, which has room for `n` bytes: "127.0.0.1:80", "[::1]:80", a path,
+ * "@name" ("@": a Unix socket without a name), as Go prints it; an IPv4 address as such, also if the socket is one for
+ * both versions. GORT_ADDR_SIZE bytes are always enough.
+ *
+ * Does not block. `f` and `buf` stay yours. GORT_OK; GORT_EINVAL: NULL; GORT_ENOSPC: `n` is too small, and `buf` gets
+ * the empty text; GORT_ECLOSED; GORT_ENOTSOCK. Since 0.1.
+ */
+int gort_fd_local_addr(gort_fd_t *f,
+                       char *buf,
+                       size_t n);
+
+/**
+ * Write the address of the other end of a socket to `buf`, which has room for `n` bytes, in the form of
+ * gort_fd_local_addr().
+ *
+ * Does not block. `f` and `buf` stay yours. GORT_OK; GORT_EINVAL: NULL; GORT_ENOSPC: `n` is too small, and `buf` gets
+ * the empty text; GORT_ENOTCONN: there is no other end; GORT_ECLOSED; GORT_ENOTSOCK. Since 0.1.
+ */
+int gort_fd_peer_addr(gort_fd_t *f,
+                      char *buf,
+                      size_t n);
+
+/**
+ * Receive one datagram on a socket of "udp" or "unixgram" into `buf`, and the address of its sender into `addr`, as
+ * Go's `ReadFrom`. What does not fit into `n` bytes is lost. `addr` has room for `addr_size` bytes (GORT_ADDR_SIZE is
+ * enough for any; it gets the empty text if the address does not fit, and the datagram is received all the same), or
+ * is NULL. The read deadline of `f` applies.
+ *
+ * Blocks the caller until there is one; several are served one by one. `f` and the buffers stay yours. The number of
+ * bytes, which may be 0; GORT_EINVAL: NULL; GORT_ETIMEDOUT; GORT_ECLOSED; GORT_ENOTSOCK; and whatever else
+ * recvfrom(2) says. Since 0.1.
+ */
+int64_t gort_recv_from(gort_fd_t *f,
+                       void *buf,
+                       size_t n,
+                       char *addr,
+                       size_t addr_size);
+
+/**
+ * Send the `n` bytes at `buf` as one datagram to `addr`, on a socket of "udp" or "unixgram" that gort_listen() made, as
+ * Go's `WriteTo`. `addr` is an address as for gort_dial(); if there is a name in it, it is looked up each time, whatever
+ * the deadline. The write deadline of `f` applies.
+ *
+ * Blocks the caller while the system has no room for it. `f`, `buf` and `addr` stay yours. `n`; GORT_EINVAL: NULL, or
+ * `addr` is not an address; GORT_EMSGSIZE: it is too long; GORT_ENONAME; GORT_EAFNOSUPPORT; GORT_ETIMEDOUT;
+ * GORT_ECLOSED; GORT_ENOTSOCK; and whatever else sendto(2) says. Since 0.1.
+ */
+int64_t gort_send_to(gort_fd_t *f,
+                     const void *buf,
+                     size_t n,
+                     const char *addr);
+
+/** @} */
+
+/* ---------------------------------------------------------------------------------------------------------- */
 /** @name Seeing inside
  *  @{ */
 

@@ -8,10 +8,10 @@
 //! | [`mod@panic`] | panic, defer, recover, try, exit; the scheduler asks it what a goroutine's end leaves to do |
 //! | [`ctx`] | contexts and groups |
 //! | [`chan`] | channels and select |
+//! | [`net`] | descriptors that a goroutine can wait for, sockets, names |
 //! | [`sync`] | mutexes, condition variable, once, semaphore, wait group |
 //! | [`inspect`] | dumps and statistics of goroutines, deadlocks |
 //! | [`time`] | timers and tickers |
-//! | [`net`] | waiting for the world: descriptors, sockets, names |
 //! | [`sched`] | goroutines, processors, workers, run queues, parking, waking, timers |
 //! | [`coroutine`] | stacks and switching between them; knows no scheduler |
 //! | [`cpu`] | how many CPUs there are for us |

@@ -59,5 +59,11 @@ pub mod group;
 /// Panic, defer, recover
 pub mod panic;
 
+/// Waiting for the world
+pub mod fd;
+
+/// Sockets
+pub mod sockets;
+
 /// Seeing inside
 pub mod inspect;

@@ -2,9 +2,10 @@
 //!
 //! The one thing to know: see `fd.rs`; a socket is a `gort_fd_t` like any other.
 
-use super::fd::{core, gort_fd_t};
+use super::fd::{fd as core, gort_fd_t};
 use super::status::{EINVAL, ENOSPC, OK};
-use crate::net::{self, Fd, Network, Text};
+use crate::net::fd::Fd;
+use crate::net::{self, Network, Text};
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr::{NonNull, null_mut};
 
@@ -159,12 +160,7 @@ pub unsafe extern "C" fn gort_fd_peer_addr(f: *mut gort_fd_t, buf: *mut c_char, 
 
 /// # Safety
 /// As for `gort_fd_local_addr`.
-unsafe fn tell(
-    f: *mut gort_fd_t,
-    buf: *mut c_char,
-    n: usize,
-    ask: fn(&Fd) -> Result<Text, i32>,
-) -> c_int {
+unsafe fn tell(f: *mut gort_fd_t, buf: *mut c_char, n: usize, ask: fn(&Fd) -> Result<Text, i32>) -> c_int {
     // SAFETY: the caller's promise.
     let Some(fd) = (unsafe { core(f) }) else { return EINVAL };
     if buf.is_null() {

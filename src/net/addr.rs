@@ -169,7 +169,8 @@ impl Text {
         Ok(())
     }
 
-    pub(crate) fn bytes(&self) -> &[u8] {
+    #[cfg(test)]
+    fn bytes(&self) -> &[u8] {
         &self.bytes[..self.len]
     }
 
@@ -282,7 +283,13 @@ mod tests {
             // SAFETY: no more than its length.
             let fits = unsafe { text.copy_to(buf.as_mut_ptr(), size) };
             assert_eq!(fits, size >= 10);
-            let expected: &[u8] = if fits { b"1.2.3.4:5\0" } else if size > 0 { b"\0" } else { b"" };
+            let expected: &[u8] = if fits {
+                b"1.2.3.4:5\0"
+            } else if size > 0 {
+                b"\0"
+            } else {
+                b""
+            };
             let bytes = buf.map(|b| b as u8);
             assert_eq!(&bytes[..expected.len()], expected);
             assert!(bytes[expected.len()..].iter().all(|&b| b == 1));

@@ -5,12 +5,17 @@
 use super::addr::{self, Text};
 use super::fd::Fd;
 use super::network::Version;
-use super::status::ENOTSUP;
-use super::{resolve, socket};
+use super::{resolve, socket, sys};
+use crate::ffi::status::ENOTSUP;
 use crate::primitive::FOREVER;
+use crate::sched;
 use socket2::{SockAddr, SockAddrStorage, Socket};
 use std::ffi::c_void;
-use std::os::fd::RawFd;
+use std::io;
+
+/// How long to wait before a Unix socket whose receiver's queue is full is tried again, ns: at first, at most.
+const FIRST_NAP: i64 = 50_000;
+const LONGEST_NAP: i64 = 5_000_000;
 
 /// Receive into `buf`, which has room for `n` bytes. The number of bytes, or a status; and who sent them.
 ///
@@ -22,7 +27,7 @@ pub(crate) unsafe fn recv_from(fd: &Fd, buf: *mut c_void, n: usize) -> (i64, Tex
     let got = fd.io_read(|raw| {
         len = storage.size_of();
         // SAFETY: the caller's buffer; room for any address.
-        unsafe { libc::recvfrom(raw, buf, n, 0, (&raw mut storage).cast(), &mut len) }
+        unsafe { sys::recv_from(raw, buf.cast(), n, (&raw mut storage).cast(), &mut len) }
     });
     // SAFETY: the kernel filled in so much of it; nothing if `len` is 0.
     let from = unsafe { SockAddr::new(storage, len) };
@@ -38,39 +43,52 @@ pub(crate) unsafe fn send_to(fd: &Fd, buf: *const c_void, n: usize, address: &[u
         Ok(to) => to,
         Err(error) => return error.into(),
     };
-    fd.io_write(|raw| {
-        // SAFETY: the caller's buffer, and an address of that length.
-        unsafe { libc::sendto(raw, buf, n, NO_SIGNAL, to.as_ptr().cast(), to.len()) }
-    })
+    // SAFETY: the caller's buffer, and an address of that length.
+    let attempt = |raw| unsafe { sys::send_to(raw, buf.cast(), n, to.as_ptr().cast(), to.len()) };
+    if !to.is_unix() {
+        return fd.io_write(attempt);
+    }
+    // A Unix socket that has not dialled counts as ready while the queue of the one it sends to is full, and hears
+    // nothing when there is room again. So it is tried from time to time, each time as a call of its own.
+    let mut nap = FIRST_NAP;
+    loop {
+        let mut full = false;
+        let result = fd.io_write(|raw| {
+            attempt(raw).or_else(|errno| {
+                full = errno == libc::EAGAIN;
+                if full { Ok(0) } else { Err(errno) }
+            })
+        });
+        if !full {
+            return result;
+        }
+        sched::sleep(nap);
+        nap = (2 * nap).min(LONGEST_NAP);
+    }
 }
-
-#[cfg(target_os = "linux")]
-const NO_SIGNAL: i32 = libc::MSG_NOSIGNAL;
-#[cfg(not(target_os = "linux"))]
-const NO_SIGNAL: i32 = 0;
 
 /// What `address` is for this socket.
 fn destination(fd: &Fd, address: &[u8]) -> Result<SockAddr, i32> {
-    let (family, version) = fd.with_raw(family)?;
+    let (family, version) = socket::ask_fd(fd, family)?;
     match family {
         libc::AF_UNIX => addr::unix(address),
         libc::AF_INET | libc::AF_INET6 => {
-            let addrs = match resolve::literal(address, version)? {
-                Some(one) => vec![one],
-                None => resolve::all(address, version, false, FOREVER)?,
+            let to = match resolve::literal(address, version)? {
+                Some(one) => one,
+                None => resolve::preferred(&resolve::all(address, version, false, FOREVER)?),
             };
-            let to = addr::or_loopback(resolve::preferred(&addrs));
+            let to = addr::or_loopback(to);
             Ok(if family == libc::AF_INET6 { addr::mapped(to) } else { to }.into())
         }
         _ => Err(ENOTSUP),
     }
 }
 
-fn family(raw: RawFd) -> Result<(i32, Version), i32> {
-    let family = i32::from(socket::local_addr(raw)?.family());
+fn family(socket: &Socket) -> io::Result<(i32, Version)> {
+    let family = i32::from(socket.local_addr()?.family());
     let version = match family {
         libc::AF_INET => Version::V4,
-        libc::AF_INET6 if socket::ask(raw, Socket::only_v6)? => Version::V6,
+        libc::AF_INET6 if socket.only_v6()? => Version::V6,
         _ => Version::Any,
     };
     Ok((family, version))

@@ -5,13 +5,14 @@
 
 use super::fd::Fd;
 use super::network::{Network, Version};
-use crate::ffi::status::{EADDRNOTAVAIL, ENONAME, ETIMEDOUT};
-use super::{addr, resolve, socket, status};
+use super::{addr, resolve, socket, status, sys};
+use crate::ffi::status::{EADDRNOTAVAIL, ENONAME, ETIMEDOUT, OK};
 use crate::primitive::{FOREVER, now};
 use crate::sched;
+use crate::sched::poller::Direction;
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::AsRawFd;
 use std::ptr::NonNull;
 
 /// The least that each of several addresses gets, ns, if so much is left.
@@ -83,8 +84,7 @@ fn tcp(to: SocketAddr, deadline: i64) -> Result<NonNull<Fd>, i32> {
 }
 
 fn meets_itself(fd: &Fd) -> bool {
-    let ends = fd.with_raw(|raw| Ok((socket::local_addr(raw)?, socket::peer_addr(raw)?)));
-    ends.is_ok_and(|(local, peer)| local == peer)
+    socket::ask_fd(fd, |socket| Ok(socket.local_addr()? == socket.peer_addr()?)).unwrap_or(false)
 }
 
 fn tcp_once(to: &SocketAddr, deadline: i64) -> Result<NonNull<Fd>, i32> {
@@ -94,9 +94,9 @@ fn tcp_once(to: &SocketAddr, deadline: i64) -> Result<NonNull<Fd>, i32> {
         Ok(socket)
     };
     let socket = make().map_err(|error: std::io::Error| status::of(&error))?;
-    match socket.connect(&(*to).into()).map_err(|error| status::of(&error)) {
+    match connect(&socket, &(*to).into()) {
         Ok(()) => socket::adopt(socket),
-        Err(error) if is_under_way(error) => {
+        Err(errno) if is_under_way(errno) => {
             let fd = socket::adopt(socket)?;
             // SAFETY: the one reference, which is ours.
             unsafe {
@@ -104,45 +104,50 @@ fn tcp_once(to: &SocketAddr, deadline: i64) -> Result<NonNull<Fd>, i32> {
             }
             Ok(fd)
         }
-        Err(error) => Err(error),
+        Err(errno) => Err(-errno),
     }
 }
 
-fn is_under_way(error: i32) -> bool {
-    [libc::EINPROGRESS, libc::EALREADY, libc::EINTR].contains(&-error)
+fn connect(socket: &Socket, to: &SockAddr) -> sys::Result<()> {
+    // SAFETY: an address of that length.
+    unsafe { sys::connect(socket.as_raw_fd(), to.as_ptr().cast(), to.len()) }
+}
+
+fn is_under_way(errno: i32) -> bool {
+    [libc::EINPROGRESS, libc::EALREADY, libc::EINTR].contains(&errno)
 }
 
 /// Wait until the connection stands or has failed.
 fn wait_connected(fd: &Fd, deadline: i64) -> Result<(), i32> {
-    loop {
-        let waited = fd.wait_write(deadline);
-        let connected = fd.with_raw(|raw| Ok(is_connected(raw)))?;
-        match (connected, waited) {
-            (Some(result), _) => return result,
-            (None, Err(error)) => return Err(error),
-            (None, Ok(())) => {}
-        }
+    fd.set_deadline(Direction::Write, deadline);
+    let mut status = fd.io_write(is_connected) as i32;
+    if status == ETIMEDOUT {
+        // It tries before it looks at the deadline; a last look does as well.
+        status = match socket::ask_fd(fd, |socket| Ok(is_connected(socket.as_raw_fd()))) {
+            Ok(Ok(_)) => OK,
+            Ok(Err(libc::EAGAIN)) => ETIMEDOUT,
+            Ok(Err(errno)) => -errno,
+            Err(status) => status,
+        };
     }
+    fd.set_deadline(Direction::Write, FOREVER);
+    if status == OK { Ok(()) } else { Err(status) }
 }
 
-/// `None`: not yet.
-fn is_connected(raw: RawFd) -> Option<Result<(), i32>> {
-    let mut poll = libc::pollfd { fd: raw, events: libc::POLLOUT, revents: 0 };
-    // SAFETY: one live structure; does not wait.
-    if unsafe { libc::poll(&mut poll, 1, 0) } == 0 {
-        return None;
+/// `EAGAIN`: not yet.
+fn is_connected(raw: i32) -> sys::Result<usize> {
+    if sys::poll(raw, libc::POLLOUT)? == 0 {
+        return Err(libc::EAGAIN);
     }
-    match socket::ask(raw, Socket::take_error) {
-        Ok(None) => match socket::peer_addr(raw) {
-            Ok(_) => Some(Ok(())),
-            Err(_) => None,
+    match sys::socket_option(raw, libc::SO_ERROR)? {
+        // It may look ready for a moment before it is under way.
+        0 => match socket::ask(raw, Socket::peer_addr) {
+            Ok(_) => Ok(0),
+            Err(_) => Err(libc::EAGAIN),
         },
-        Ok(Some(error)) => match status::of(&error) {
-            error if error == -libc::EISCONN => Some(Ok(())),
-            error if is_under_way(error) => None,
-            error => Some(Err(error)),
-        },
-        Err(error) => Some(Err(error)),
+        libc::EISCONN => Ok(0),
+        errno if is_under_way(errno) => Err(libc::EAGAIN),
+        errno => Err(errno),
     }
 }
 
@@ -168,10 +173,10 @@ fn unix(name: &[u8], ty: Type, deadline: i64) -> Result<NonNull<Fd>, i32> {
 fn connect_unix(socket: &Socket, to: &SockAddr, deadline: i64) -> Result<(), i32> {
     let mut nap = FIRST_NAP;
     loop {
-        match socket.connect(to).map_err(|error| status::of(&error)) {
-            Err(error) if error == -libc::EAGAIN => {}
-            Err(error) if error == -libc::EINTR => continue,
-            result => return result,
+        match connect(socket, to) {
+            Err(libc::EAGAIN) => {}
+            Err(libc::EINTR) => continue,
+            result => return result.map_err(|errno| -errno),
         }
         let left = if deadline == FOREVER { i64::MAX } else { deadline - now() };
         if left <= 0 {

@@ -2,13 +2,16 @@
 //!
 //! The one thing to know: as in Go, "any address" on a network of both versions of IP is one socket for both.
 
+use super::bound::Bound;
 use super::fd::Fd;
 use super::network::{Network, Version};
 use super::{addr, resolve, socket, status};
 use crate::primitive::FOREVER;
 use socket2::{Domain, Socket, Type};
+use std::ffi::CString;
 use std::io;
 use std::net::{Ipv6Addr, SocketAddr};
+use std::os::unix::ffi::OsStrExt;
 use std::ptr::NonNull;
 
 /// The kernel takes what the system allows at most (`net.core.somaxconn`).
@@ -62,5 +65,11 @@ fn unix(name: &[u8], ty: Type) -> Result<NonNull<Fd>, i32> {
     };
     let socket = bind().map_err(|error: io::Error| status::of(&error))?;
     let fd = socket::adopt(socket)?;
+    if let Some(path) = addr.as_pathname() {
+        // There is no NUL in it: it came from C.
+        let path = CString::new(path.as_os_str().as_bytes()).unwrap_or_default();
+        // SAFETY: the one reference, which is ours.
+        unsafe { fd.as_ref() }.set_bound(Bound::new(path));
+    }
     Ok(fd)
 }

@@ -8,8 +8,8 @@
 //! A question is shared by who asks and the thread that answers. Its lock guards the answer and the place of the one
 //! who waits: see `sched/wait.rs`.
 
-use crate::ffi::status::{EINVAL, ENOMEM, ENONAME, ETIMEDOUT};
 use super::network::Version;
+use crate::ffi::status::{EINVAL, ENOMEM, ENONAME, ETIMEDOUT};
 use crate::primitive::atomic::{AtomicPtr, Ordering};
 use crate::primitive::{FOREVER, SpinLock, errno, now, start_helper};
 use crate::sched::wait::{Node, Order, Queue, Wait};

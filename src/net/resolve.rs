@@ -32,8 +32,7 @@ pub(super) fn all(
         return Ok(vec![one]);
     }
     let HostPort { host, port } = HostPort::parse(address).ok_or(EINVAL)?;
-    let literal_host =
-        if host.is_empty() { Some(Host::unspecified(version)) } else { Host::literal(host)? };
+    let literal_host = if host.is_empty() { Some(Host::unspecified(version)) } else { Host::literal(host)? };
     let text = |text: &str| CString::new(text).map_err(|_| EINVAL);
     let mut query = Query { host: None, service: None, version, stream };
     if let Port::Service(service) = port {
@@ -80,7 +79,8 @@ mod tests {
 
     #[test]
     fn literals_need_no_look_up() {
-        let literal = |text: &str, version| literal(text.as_bytes(), version).map(|a| a.map(|a| a.to_string()));
+        let literal =
+            |text: &str, version| literal(text.as_bytes(), version).map(|a| a.map(|a| a.to_string()));
         assert_eq!(literal("1.2.3.4:5", Version::Any), Ok(Some("1.2.3.4:5".into())));
         assert_eq!(literal("[::2]:5", Version::V6), Ok(Some("[::2]:5".into())));
         assert_eq!(literal(":5", Version::V6), Ok(Some("[::]:5".into())));

@@ -3,9 +3,11 @@
 //! The one thing to know: every socket is non-blocking and closed by exec from its first moment on, where the system
 //! can do that.
 
+use super::addr::Text;
 use super::fd::Fd;
-use super::status;
-use socket2::{Domain, SockAddr, SockRef, Socket, TcpKeepalive, Type};
+use super::{status, sys};
+use crate::ffi::status::OK;
+use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 use std::io;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::os::fd::{BorrowedFd, IntoRawFd, RawFd};
@@ -61,7 +63,7 @@ pub(super) fn dual_stack() -> bool {
     })
 }
 
-/// Hand it over to the poller.
+/// Hand it over to gort.
 pub(super) fn adopt(socket: Socket) -> Result<NonNull<Fd>, i32> {
     adopt_raw(socket.into_raw_fd())
 }
@@ -69,8 +71,7 @@ pub(super) fn adopt(socket: Socket) -> Result<NonNull<Fd>, i32> {
 /// As `adopt`, of one's own descriptor, which is closed if that fails.
 pub(super) fn adopt_raw(raw: RawFd) -> Result<NonNull<Fd>, i32> {
     Fd::adopt(raw).inspect_err(|_| {
-        // SAFETY: the caller's own, which nobody else uses.
-        unsafe { libc::close(raw) };
+        let _ = sys::close(raw);
     })
 }
 
@@ -81,11 +82,22 @@ pub(super) fn ask<T>(raw: RawFd, question: impl FnOnce(&Socket) -> io::Result<T>
     question(&SockRef::from(&fd)).map_err(|error| status::of(&error))
 }
 
-/// The addresses of the two ends.
-pub(super) fn local_addr(raw: RawFd) -> Result<SockAddr, i32> {
-    ask(raw, Socket::local_addr)
+/// As [`ask`], of one that may be closed meanwhile.
+pub(super) fn ask_fd<T>(fd: &Fd, question: impl FnOnce(&Socket) -> io::Result<T>) -> Result<T, i32> {
+    let mut answer = Err(OK);
+    let status = fd.with(|raw| {
+        answer = ask(raw, question);
+        OK
+    });
+    if status == OK { answer } else { Err(status) }
 }
 
-pub(super) fn peer_addr(raw: RawFd) -> Result<SockAddr, i32> {
-    ask(raw, Socket::peer_addr)
+/// The address of this end.
+pub(crate) fn local_addr(fd: &Fd) -> Result<Text, i32> {
+    ask_fd(fd, Socket::local_addr).map(|addr| Text::of(&addr))
+}
+
+/// The address of the other end.
+pub(crate) fn peer_addr(fd: &Fd) -> Result<Text, i32> {
+    ask_fd(fd, Socket::peer_addr).map(|addr| Text::of(&addr))
 }

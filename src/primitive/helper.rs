@@ -7,15 +7,8 @@ use super::ACCOUNTED;
 use std::ptr::null_mut;
 
 /// Signals that are the result of a thread's own instructions, or sent to it on purpose.
-const OWN: [i32; 7] = [
-    libc::SIGSEGV,
-    libc::SIGBUS,
-    libc::SIGFPE,
-    libc::SIGILL,
-    libc::SIGTRAP,
-    libc::SIGABRT,
-    libc::SIGPROF,
-];
+const OWN: [i32; 7] =
+    [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGABRT, libc::SIGPROF];
 
 /// Start a thread that runs `body`, with a stack of `stack` bytes. A name has at most 15 bytes. The error is an errno.
 #[cold]
