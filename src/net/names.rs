@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex, MutexGuard, Once};
 use std::time::Duration;
 
 const MOST_THREADS: usize = 8;
-/// How long a thread waits for the next question before it ends.
+/// How long a thread waits in vain before it ends.
 const IDLE: Duration = Duration::from_secs(10);
 /// What the modules behind `getaddrinfo` may want.
 const STACK: usize = 1 << 20;
@@ -41,6 +41,10 @@ type Answer = Result<Vec<SocketAddr>, i32>;
 
 /// Ask, and wait for the answer until `deadline`: at least one address, each once.
 pub(super) fn look_up(query: Query, deadline: i64) -> Answer {
+    look_up_in(pool, query, deadline)
+}
+
+fn look_up_in(pool: impl FnOnce() -> &'static Pool, query: Query, deadline: i64) -> Answer {
     if deadline != FOREVER && now() >= deadline {
         return Err(ETIMEDOUT);
     }
@@ -134,6 +138,8 @@ struct Pool {
     submit: Sender<Arc<Question>>,
     take: Receiver<Arc<Question>>,
     crew: Mutex<Crew>,
+    /// How long a thread waits for a question before it ends.
+    idle: Duration,
 }
 
 /// Who submits and who ends does so under the lock on this, so that no question is left behind.
@@ -161,9 +167,7 @@ fn pool() -> &'static Pool {
         // SAFETY: a plain function for the whole life of the process.
         unsafe { libc::pthread_atfork(None, None, Some(forget)) };
     });
-    let (submit, take) = crossbeam_channel::unbounded();
-    let crew = Mutex::new(Crew { threads: 0, open: 0 });
-    let new = Box::into_raw(Box::new(Pool { submit, take, crew }));
+    let new = Box::into_raw(Box::new(Pool::new(IDLE)));
     match POOL.compare_exchange(null_mut(), new, Ordering::AcqRel, Ordering::Acquire) {
         // SAFETY: just made, and now everybody's for ever.
         Ok(_) => unsafe { &*new },
@@ -177,6 +181,11 @@ fn pool() -> &'static Pool {
 }
 
 impl Pool {
+    fn new(idle: Duration) -> Pool {
+        let (submit, take) = crossbeam_channel::unbounded();
+        Pool { submit, take, crew: Mutex::new(Crew { threads: 0, open: 0 }), idle }
+    }
+
     fn crew(&self) -> MutexGuard<'_, Crew> {
         self.crew.lock().unwrap_or_else(|e| e.into_inner())
     }
@@ -199,7 +208,7 @@ impl Pool {
 
     fn work(&self) {
         loop {
-            match self.take.recv_timeout(IDLE) {
+            match self.take.recv_timeout(self.idle) {
                 Ok(question) => {
                     // Unless nobody wants to know any more.
                     if Arc::strong_count(&question) > 1 {
@@ -275,4 +284,43 @@ unsafe fn read(mut entry: *const libc::addrinfo) -> Vec<SocketAddr> {
         }
     }
     addrs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Instant;
+
+    fn localhost() -> Query {
+        Query { host: Some(c"127.0.0.1".into()), service: None, version: Version::V4, stream: true }
+    }
+
+    /// Threads end at all moments at which others ask; no question may be left behind.
+    #[test]
+    fn threads_end_when_idle_and_come_back() {
+        let pool: &'static Pool = Box::leak(Box::new(Pool::new(Duration::from_micros(500))));
+        let start = Instant::now();
+        std::thread::scope(|scope| {
+            for asker in 0..3_u64 {
+                scope.spawn(move || {
+                    for i in 0..200 {
+                        let answer = look_up_in(|| pool, localhost(), FOREVER);
+                        assert_eq!(answer, Ok(vec!["127.0.0.1:0".parse().unwrap()]));
+                        std::thread::sleep(Duration::from_micros((i * 37 + asker * 211) % 1000));
+                    }
+                });
+            }
+        });
+        while pool.crew().threads > 0 {
+            assert!(start.elapsed() < Duration::from_secs(60), "a thread does not end");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert_eq!(pool.crew().open, 0);
+        assert!(look_up_in(|| pool, localhost(), FOREVER).is_ok());
+    }
+
+    #[test]
+    fn a_deadline_in_the_past_asks_nobody() {
+        assert_eq!(look_up_in(|| unreachable!(), localhost(), now()), Err(ETIMEDOUT));
+    }
 }
