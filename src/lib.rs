@@ -9,7 +9,7 @@
 //! | [`ctx`] | contexts and groups |
 //! | [`signal`] | signals on channels |
 //! | [`chan`] | channels and select |
-//! | [`net`] | descriptors that a goroutine can wait for |
+//! | [`net`] | descriptors that a goroutine can wait for, sockets, names |
 //! | [`sync`] | mutexes, condition variable, once, semaphore, wait group |
 //! | [`inspect`] | dumps and statistics of goroutines, deadlocks |
 //! | [`time`] | timers and tickers |

@@ -67,5 +67,8 @@ pub mod signal;
 /// Waiting for the world
 pub mod fd;
 
+/// Sockets
+pub mod sockets;
+
 /// Seeing inside
 pub mod inspect;

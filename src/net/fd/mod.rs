@@ -15,6 +15,7 @@ mod io;
 mod pipe;
 mod turns;
 
+use super::bound::Bound;
 use super::sys;
 use crate::ffi::status::{ECLOSED, EINVAL, ENOMEM, OK};
 use crate::primitive::FOREVER;
@@ -23,6 +24,7 @@ use crate::sched::poller::{Direction, Entry, entry_of};
 use crate::sync::Semaphore;
 use std::alloc::{Layout, alloc};
 use std::ptr::NonNull;
+use std::sync::OnceLock;
 use turns::Turns;
 
 pub(crate) struct Fd {
@@ -36,6 +38,8 @@ pub(crate) struct Fd {
     sides: [Side; 2],
     /// A permit once the number is closed.
     gone: Semaphore,
+    /// What goes with a Unix socket that listens.
+    bound: OnceLock<Box<Bound>>,
 }
 
 /// One direction.
@@ -106,9 +110,15 @@ impl Fd {
                 entry: AtomicPtr::new(std::ptr::from_ref(entry).cast_mut()),
                 sides: [Side::new(), Side::new()],
                 gone: Semaphore::new(0),
+                bound: OnceLock::new(),
             });
         }
         Ok(memory)
+    }
+
+    /// To be removed when it is closed. Nobody else has a handle yet.
+    pub(super) fn set_bound(&self, bound: Bound) {
+        let _ = self.bound.set(Box::new(bound));
     }
 
     /// One handle more.
@@ -165,6 +175,9 @@ impl Fd {
             None => return ECLOSED,
             Some(last) => last,
         };
+        if let Some(bound) = self.bound.get() {
+            bound.remove();
+        }
         if last {
             self.end();
         } else {
