@@ -1436,6 +1436,10 @@ int gort_signal_notify(gort_chan_t *ch,
  * GORT_OK; GORT_EINVAL: `ch` is NULL. Since 0.1.
  */
 int gort_signal_stop(gort_chan_t *ch);
+
+/** @} */
+
+/* ---------------------------------------------------------------------------------------------------------- */
 /** @name Waiting for the world
  *  @{ */
 

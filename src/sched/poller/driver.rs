@@ -10,7 +10,7 @@ use crate::primitive::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Atom
 use crate::primitive::{FOREVER, SpinLock, errno, now, set_errno};
 use crate::sched::idle;
 use crate::sched::pick::{TIMER_TICKS, cycles};
-use crate::sched::runtime::{Runtime, rt, started};
+use crate::sched::runtime::{Runtime, rt};
 use crate::sched::wait::WakeList;
 use crate::sched::worker::Worker;
 use mio::unix::SourceFd;
@@ -297,16 +297,6 @@ pub(in crate::sched) fn poll(rt: &'static Runtime) -> bool {
 pub(in crate::sched) fn poll_if_stale(rt: &'static Runtime) {
     if cycles().wrapping_sub(last_poll()) > STALE && waiting() {
         poll(rt);
-    }
-}
-
-/// Ask the set from any thread that holds no processor, if anybody waits for a descriptor. True: there were events, and
-/// whoever waited for them is in the global queue now.
-#[allow(dead_code)] // for the monitor thread
-pub(crate) fn poll_now() -> bool {
-    match started() {
-        Some(rt) if waiting() => poll(rt),
-        _ => false,
     }
 }
 

@@ -35,9 +35,6 @@ pub(super) use bell::{Bell, ring};
 #[cfg(not(loom))]
 pub(crate) use driver::Waiting;
 #[cfg(not(loom))]
-#[allow(unused_imports)] // for the monitor thread
-pub(crate) use driver::poll_now;
-#[cfg(not(loom))]
 pub(super) use driver::{
     Harvest, after_fork_child, after_fork_parent, before_fork, in_use, last_poll, poll, poll_if_stale, sleep,
     waiting,
