@@ -5,8 +5,41 @@
 //! loaded for others only (`RTLD_LOCAL`), as a Python extension's C++ runtime is. It does not find what an
 //! executable has linked in statically and does not export.
 
+use crate::primitive::SpinLock;
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr::null_mut;
+
+/// Held by whoever goes through the list, and across a fork: the C library's own lock of it would stay locked in a child
+/// that was made while somebody else was at it, for ever.
+static LIST: SpinLock = SpinLock::new();
+
+/// Meet all that is loaded.
+///
+/// # Safety
+/// As for [`libc::dl_iterate_phdr`]. `f` does not come here again.
+pub(crate) unsafe fn for_each(
+    f: unsafe extern "C" fn(*mut libc::dl_phdr_info, usize, *mut c_void) -> c_int,
+    data: *mut c_void,
+) {
+    LIST.lock();
+    // SAFETY: the caller's promise; locked above.
+    unsafe {
+        libc::dl_iterate_phdr(Some(f), data);
+        LIST.unlock();
+    }
+}
+
+/// Before a fork: nobody of gort's is at the list until [`after_fork`].
+pub(crate) fn before_fork() {
+    LIST.lock();
+}
+
+/// # Safety
+/// This thread, or the one it is the copy of, has called [`before_fork`].
+pub(crate) unsafe fn after_fork() {
+    // SAFETY: the caller's promise.
+    unsafe { LIST.unlock() };
+}
 
 /// How many objects have been loaded so far, for telling whether another look may find more.
 pub(crate) fn count() -> u64 {
@@ -17,7 +50,7 @@ pub(crate) fn count() -> u64 {
     }
     let mut count = 0;
     // SAFETY: the callback gets the number, which is live during the call.
-    unsafe { libc::dl_iterate_phdr(Some(first), (&raw mut count).cast()) };
+    unsafe { for_each(first, (&raw mut count).cast()) };
     count
 }
 
@@ -33,12 +66,12 @@ pub(crate) fn symbol(name: &CStr) -> *mut c_void {
     let hash = name.to_bytes().iter().fold(5381_u32, |h, &c| h.wrapping_mul(33).wrapping_add(u32::from(c)));
     let mut search = Search { name, hash, found: null_mut() };
     // SAFETY: the callback gets the search, which is live during the call.
-    unsafe { libc::dl_iterate_phdr(Some(look), (&raw mut search).cast()) };
+    unsafe { for_each(look, (&raw mut search).cast()) };
     search.found
 }
 
 /// # Safety
-/// Called by `dl_iterate_phdr` in `symbol` only; the object stays loaded during the call.
+/// Called by `for_each` in `symbol` only; the object stays loaded during the call.
 unsafe extern "C" fn look(info: *mut libc::dl_phdr_info, _: usize, search: *mut c_void) -> c_int {
     // SAFETY: as above.
     unsafe {

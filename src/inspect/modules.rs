@@ -84,7 +84,7 @@ impl Modules {
     pub(super) fn new() -> Modules {
         let mut modules = Modules { all: Vec::new(), changes: (0, 0) };
         // SAFETY: `add` is called with `modules`, which nobody else uses, before the call returns.
-        unsafe { libc::dl_iterate_phdr(Some(add), (&raw mut modules).cast()) };
+        unsafe { crate::loaded::for_each(add, (&raw mut modules).cast()) };
         // Not under the loader's lock.
         modules.all.retain_mut(Module::hold);
         modules.all.sort_by_key(|module| module.range.start);
@@ -140,7 +140,7 @@ impl Module {
 }
 
 /// # Safety
-/// As [`libc::dl_iterate_phdr`] calls it, with a `Modules`.
+/// As [`crate::loaded::for_each`] calls it, with a `Modules`.
 unsafe extern "C" fn add(info: *mut libc::dl_phdr_info, _: usize, modules: *mut c_void) -> c_int {
     // SAFETY: the caller's promise; the program headers are those of a module that is loaded.
     let (info, modules, headers) = unsafe {

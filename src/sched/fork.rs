@@ -9,6 +9,7 @@
 use super::goroutine::{lock_extras, unlock_extras};
 use super::{current, fresh, main, poller, roster, runtime};
 use crate::coroutine;
+use crate::loaded;
 use crate::primitive::atomic::{AtomicBool, Ordering};
 use crate::signal;
 use std::cell::UnsafeCell;
@@ -51,11 +52,13 @@ unsafe extern "C" fn prepare() {
     lock_extras();
     poller::before_fork();
     coroutine::before_fork();
+    loaded::before_fork();
 }
 
 unsafe extern "C" fn parent() {
     // SAFETY: `prepare` has run on this thread.
     unsafe {
+        loaded::after_fork();
         coroutine::after_fork_parent();
         poller::after_fork_parent();
         unlock_extras();
@@ -66,6 +69,7 @@ unsafe extern "C" fn parent() {
 unsafe extern "C" fn child() {
     // SAFETY: `prepare` has run on the thread that this one is the copy of, and there is no other.
     unsafe {
+        loaded::after_fork();
         coroutine::after_fork_child();
         poller::after_fork_child();
         unlock_extras();
