@@ -54,7 +54,7 @@ pub(super) unsafe fn mark(heaps: &mut [Heap], memory: &mut Memory) -> Result<(),
 unsafe fn mark_of_thread(heaps: &mut [Heap], record: usize) {
     // SAFETY: within the block; blocks have two words at least.
     unsafe {
-        let length = |i: usize| word(record + i * 2 & !7) >> (i % 4 * 16) & 0xffff;
+        let length = |i: usize| (word((record + i * 2) & !7) >> (i % 4 * 16)) & 0xffff;
         let first = |i: usize| word(record + OF_THREAD * 2 + i * 8);
         let mut number = 0;
         // First all is looked at: it may be no such record.
