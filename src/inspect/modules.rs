@@ -234,7 +234,6 @@ mod tests {
     fn a_library_that_was_loaded_again_is_another() {
         let mut copy = Copy::new("gort-again");
         let before = Modules::new().changes;
-        assert_eq!(before, Modules::new().changes);
         copy.unload();
         copy.load();
         let after = Modules::new().changes;
