@@ -310,6 +310,20 @@ static void without_a_first_thread(void) {
 
 static void the_first_thread_may_have_ended(void) { CHILD_EXITS(without_a_first_thread, 0); }
 
+static void with_little_address_space(void) {
+    long pages = 0;
+    FILE *statm = fopen("/proc/self/statm", "r");
+    CHECK(statm && fscanf(statm, "%ld", &pages) == 1);
+    fclose(statm);
+    plant("limited", &held[0]);
+    all_wait();
+    struct rlimit limit = {(rlim_t)pages * 4096 + (256 << 20), RLIM_INFINITY};
+    CHECK_EQ(setrlimit(RLIMIT_AS, &limit), 0);
+    NEVER_NAMED("limited");
+}
+
+static void little_address_space_is_enough(void) { CHILD_EXITS(with_little_address_space, 0); }
+
 static void *ask_though_cancelled(void *arg) {
     CHECK_EQ(pthread_cancel(pthread_self()), 0);
     look_and_dump(NULL);
@@ -333,6 +347,7 @@ static void to_ask_is_no_point_of_cancellation(void) {
 int main(int argc, char **argv) {
     LEAKS_BEGIN(argc, argv);
     T_CHILD(without_a_first_thread);
+    T_CHILD(with_little_address_space);
     null = open("/dev/null", O_WRONLY | O_CLOEXEC);
     CHECK(null >= 0);
     ALONE(what_small_free_blocks_hold_keeps_nobody_alive);
@@ -344,6 +359,7 @@ int main(int argc, char **argv) {
     RUN(a_stack_pointer_in_the_guard_disturbs_nobody);
     RUN(a_thread_with_a_small_stack_may_ask);
     RUN(the_first_thread_may_have_ended);
+    RUN(little_address_space_is_enough);
     RUN(to_ask_is_no_point_of_cancellation);
     return t_end();
 }

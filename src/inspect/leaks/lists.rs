@@ -15,6 +15,7 @@
 //! the list's beginning is free all the same; the length may be wrong by one.
 
 use super::heap::{ALIGN, Heap, word};
+use super::heaps::heap_of;
 use super::memory::{Mapping, Memory};
 use super::scratch::Errno;
 
@@ -53,7 +54,7 @@ pub(super) unsafe fn mark(heaps: &mut [Heap], memory: &mut Memory) -> Result<(),
 unsafe fn mark_of_thread(heaps: &mut [Heap], record: usize) {
     // SAFETY: within the block; blocks have two words at least.
     unsafe {
-        let length = |i: usize| word(record + i * 2 & !7) >> (i % 4 * 16) & 0xffff;
+        let length = |i: usize| (word((record + i * 2) & !7) >> (i % 4 * 16)) & 0xffff;
         let first = |i: usize| word(record + OF_THREAD * 2 + i * 8);
         let mut number = 0;
         // First all is looked at: it may be no such record.
@@ -149,12 +150,9 @@ unsafe fn follow(
 ) -> bool {
     let mut block = first;
     for _ in 0..LONGEST {
-        let Some(heap) =
-            heap_of(heaps, block).filter(|heap| heap.is_block(block) && heap.size(block) == size)
-        else {
-            return false;
-        };
-        if !f(heap, block) {
+        let Some(i) = heap_of(heaps, block) else { return false };
+        let heap = &mut heaps[i];
+        if !heap.is_block(block) || heap.size(block) != size || !f(heap, block) {
             return false;
         }
         let place = block + ALIGN;
@@ -166,12 +164,6 @@ unsafe fn follow(
         block = next.wrapping_sub(offset);
     }
     false
-}
-
-/// The heap that `address` is in.
-pub(super) fn heap_of(heaps: &mut [Heap], address: usize) -> Option<&mut Heap> {
-    let i = heaps.partition_point(|heap| heap.start <= address).checked_sub(1)?;
-    Some(&mut heaps[i]).filter(|heap| address < heap.end)
 }
 
 #[cfg(test)]

@@ -59,9 +59,9 @@ impl Memory {
         Ok(Memory {
             mem: Fd::open(Path::new().text(b"/proc/thread-self/mem\0"))?,
             pagemap: Fd::open(Path::new().text(b"/proc/thread-self/pagemap\0"))?,
-            mappings: Scratch::new(1 << 20)?,
+            mappings: Scratch::growing(1 << 20)?,
             has_aio: false,
-            text: Scratch::new(256 << 20)?,
+            text: Scratch::reserve(1 << 20, 1 << 28)?,
             pages: Scratch::new(1 << 15)?,
             resident: Scratch::new(1 << 15)?,
             buffer: Scratch::new(CHUNK + PAGE)?,
@@ -75,9 +75,9 @@ impl Memory {
     /// Read the list of mappings. While everything else is stopped, so that it stays true.
     pub(super) fn read_mappings(&mut self) -> Result<(), Errno> {
         let maps = Fd::open(Path::new().text(b"/proc/thread-self/maps\0"))?;
-        let room = self.text.room();
         let mut len = 0;
         loop {
+            let room = self.text.room();
             // SAFETY: within the room.
             let n = unsafe { libc::read(maps.0, room[len..].as_mut_ptr().cast(), room.len() - len) };
             match n {
@@ -86,10 +86,10 @@ impl Memory {
                 n => len += n as usize,
             }
             if len == room.len() {
-                return Err(libc::ENOMEM);
+                self.text.grow()?;
             }
         }
-        for line in room[..len].split(|&b| b == b'\n').filter(|line| !line.is_empty()) {
+        for line in self.text.room()[..len].split(|&b| b == b'\n').filter(|line| !line.is_empty()) {
             let ends = [&b"/[aio] (deleted)"[..], b"/[aio]", b" anon_inode:[io_uring]"];
             self.has_aio |= ends.iter().any(|end| line.ends_with(end));
             if let Some(mapping) = parse(line) {

@@ -3,8 +3,9 @@
 //! | file | what lives there |
 //! |---|---|
 //! | `search.rs` | the search, and what counts as what |
+//! | `graph.rs`, `values.rs` | following pointers; what could be one |
 //! | `freeze.rs` | stopping all other threads |
-//! | `heap.rs`, `lists.rs` | taking malloc's heaps apart; which of their blocks are free |
+//! | `heap.rs`, `heaps.rs`, `lists.rs` | taking malloc's heaps apart; which of their blocks are free |
 //! | `memory.rs`, `kernel.rs` | reading the process's memory, and what the kernel keeps for it |
 //! | `scratch.rs` | memory for the search itself |
 //!
@@ -16,12 +17,15 @@
 //! must not be in the middle of a change is locked before: the stack pools and the roster of workers.
 
 mod freeze;
+mod graph;
 mod heap;
+mod heaps;
 mod kernel;
 mod lists;
 mod memory;
 mod scratch;
 mod search;
+mod values;
 
 use super::caller::stack_below;
 use crate::coroutine;
@@ -96,7 +100,7 @@ fn search_from(registers: &[usize], sp: usize) -> Result<Vec<u64>, Errno> {
 }
 
 fn prepare_and_search(caller: &Caller<'_>) -> Result<Vec<u64>, Errno> {
-    let mut leaks = Scratch::new(1 << 26)?;
+    let mut leaks = Scratch::growing(1 << 26)?;
     let mut search = Search::new()?;
     let mut memory = Memory::new()?;
     // Also: one search at a time.

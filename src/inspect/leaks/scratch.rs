@@ -1,7 +1,8 @@
 //! Memory for the search itself: not from malloc, whose locks a stopped thread may hold, and not searched.
 //!
-//! The one thing to know: every array is a mapping of its own, reserved without being committed, so it can be as
-//! large as the worst case; what is not touched costs nothing.
+//! The one thing to know: every array is a mapping of its own, and made larger, by moving it, when it is full. To
+//! reserve the worst case at once would cost nothing, but for a process whose address space is limited, or that has
+//! locked all its memory, present and future.
 
 use std::ptr::null_mut;
 
@@ -12,12 +13,26 @@ pub(super) type Errno = i32;
 pub(super) struct Scratch<T: Copy> {
     base: *mut T,
     cap: usize,
+    most: usize,
     len: usize,
 }
+
+/// Growing arrays begin with so many bytes.
+const FIRST: usize = 64 << 10;
 
 impl<T: Copy> Scratch<T> {
     /// Room for `cap` elements, all zero bytes until they are written.
     pub(super) fn new(cap: usize) -> Result<Self, Errno> {
+        Self::reserve(cap, cap)
+    }
+
+    /// Room for up to `most` elements.
+    pub(super) fn growing(most: usize) -> Result<Self, Errno> {
+        Self::reserve((FIRST / size_of::<T>()).min(most), most)
+    }
+
+    /// Room for `cap` elements, and after `grow` for up to `most`.
+    pub(super) fn reserve(cap: usize, most: usize) -> Result<Self, Errno> {
         let bytes = cap.checked_mul(size_of::<T>()).ok_or(libc::ENOMEM)?.max(1);
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
         // SAFETY: a new mapping at a place of the kernel's choice.
@@ -25,16 +40,33 @@ impl<T: Copy> Scratch<T> {
         if base == libc::MAP_FAILED {
             return Err(libc::ENOMEM);
         }
-        Ok(Scratch { base: base.cast(), cap, len: 0 })
+        Ok(Scratch { base: base.cast(), cap, most, len: 0 })
     }
 
     pub(super) fn push(&mut self, value: T) -> Result<(), Errno> {
         if self.len == self.cap {
-            return Err(libc::ENOMEM);
+            self.grow()?;
         }
         // SAFETY: within the mapping.
         unsafe { self.base.add(self.len).write(value) };
         self.len += 1;
+        Ok(())
+    }
+
+    /// Twice the room, at another place.
+    pub(super) fn grow(&mut self) -> Result<(), Errno> {
+        let cap = (self.cap * 2).min(self.most);
+        if cap == self.cap {
+            return Err(libc::ENOMEM);
+        }
+        let (old, new) = (self.cap * size_of::<T>(), cap * size_of::<T>());
+        // SAFETY: our own mapping, to which nobody has a reference, as this has the only one.
+        let base = unsafe { libc::mremap(self.base.cast(), old, new, libc::MREMAP_MAYMOVE) };
+        if base == libc::MAP_FAILED {
+            return Err(libc::ENOMEM);
+        }
+        self.base = base.cast();
+        self.cap = cap;
         Ok(())
     }
 
@@ -136,6 +168,18 @@ mod tests {
         assert_eq!(array.pop(), Some(2));
         array.clear();
         assert_eq!(array.pop(), None);
+    }
+
+    #[test]
+    fn a_growing_array_keeps_what_was_pushed() {
+        let mut array = Scratch::growing(100_000).unwrap();
+        let first = array.place();
+        for i in 0..100_000usize {
+            array.push(i).unwrap();
+        }
+        assert_eq!(array.push(0), Err(libc::ENOMEM));
+        assert!(array.place().1 - array.place().0 > first.1 - first.0);
+        assert!(array.as_slice().iter().copied().eq(0..100_000));
     }
 
     #[test]
