@@ -285,6 +285,24 @@ static void max_procs_goes_up_and_down_among_hogs(void) {
     t_quiet(); /* and nobody ticks */
 }
 
+/* ---- the threads that stood in ---- */
+
+static uint64_t workers(void) {
+    gort_stats_t now = GORT_STATS_INIT;
+    CHECK_EQ(gort_stats(&now), GORT_OK);
+    return now.workers;
+}
+
+static void threads_that_stood_in_for_hogs_end(void) {
+    hogs(naps, 3 * MANY);
+    /* One for each processor, and perhaps one that keeps the watch besides. */
+    with_procs(1);
+    EVENTUALLY(workers() <= 2);
+    procs_as_before();
+    /* Those who are left do their work. */
+    hogs(spins, 2);
+}
+
 /* ---- children: what ends a process, or is set before the runtime starts ---- */
 
 static int as_main(void *fn) {
@@ -378,6 +396,7 @@ int main(int argc, char **argv) {
     RUN_BOTH(timers_on_the_processor_of_a_hog_fire_though_the_others_are_never_idle);
     RUN(a_pair_that_plays_ping_pong_or_one_that_yields_starves_nobody);
     RUN(max_procs_goes_up_and_down_among_hogs);
+    RUN(threads_that_stood_in_for_hogs_end);
     RUN(strict_procs_are_never_replaced);
     RUN(threads_in_place_of_hogs_count_as_threads);
     RUN(the_process_exits_though_hogs_run);

@@ -45,6 +45,8 @@ const LOOK_LONGEST: i64 = 400_000;
 const COARSE: i64 = 4_000;
 /// So many looks in a row at empty queues, and the sentinel goes deep.
 const EMPTY_LOOKS: u32 = 4;
+/// An idle worker for whom there is no idle processor ends when that has been so for so long, ns.
+const SPARE: i64 = 2_000_000_000;
 /// A timer of a processor that somebody runs on is left to that one for this long, ns.
 const TIMER_GRACE: i64 = 30_000;
 
@@ -129,6 +131,21 @@ impl Lists {
             coroutine::release_batch(stacks, 0);
         }
         any
+    }
+
+    /// Are there more idle workers than idle processors could need, and may it be `w` that is too many? They are those
+    /// that stood in for others, whose goroutine kept its worker for long.
+    fn is_spare(&self, w: &Worker) -> bool {
+        self.workers.len() > self.procs.len()
+            && w.in_idle_list.get()
+            && !self.is_sentinel(w)
+            && w.pinned.get() == 0
+            && !self.closed
+    }
+
+    /// Processors were taken out of the list for good: let those who have become spare see it.
+    pub(super) fn tell_spare(&self) {
+        self.workers.iter().for_each(|w| w.poke());
     }
 
     /// Nobody is the sentinel.
@@ -472,7 +489,9 @@ pub(super) fn wait_for_proc(rt: &'static Runtime, w: &'static Worker) {
     wait_in_list(rt, w, rt.lists());
 }
 
+/// Until there is a processor, or the worker is to end.
 fn wait_in_list(rt: &'static Runtime, w: &'static Worker, mut lists: MutexGuard<'_, Lists>) {
+    let mut give_up = FOREVER;
     loop {
         let vacant = lists.sentinel.is_none() && !lists.procs.is_empty() && !lists.closed;
         if vacant && w.in_idle_list.get() {
@@ -480,13 +499,27 @@ fn wait_in_list(rt: &'static Runtime, w: &'static Worker, mut lists: MutexGuard<
             rt.pool.set_watch(Watch::Armed);
         }
         let sentinel = lists.is_sentinel(w);
+        let spare = lists.is_spare(w);
+        if spare && give_up != FOREVER && now() >= give_up {
+            // Out of the list, so nobody sends it anything any more, and with nothing in its mail: whoever sends takes
+            // it out first.
+            lists.remove_worker(rt, w);
+            drop(lists);
+            thread::end(rt, w);
+            return;
+        }
         drop(lists);
+        give_up = match spare {
+            false => FOREVER,
+            true if give_up == FOREVER => now() + SPARE,
+            true => give_up,
+        };
         if sentinel {
             if watch(rt, w) {
                 return;
             }
         } else {
-            w.sleep(FOREVER);
+            w.sleep(give_up);
         }
         if w.take_mail() {
             return;

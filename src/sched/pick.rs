@@ -1,7 +1,7 @@
 //! What runs next: the scheduler's central decision.
 //!
-//! The one thing to know: [`next_task`] is the only place where a worker gets a goroutine from, and it never
-//! returns without one. In order: what came with the processor; a fairness tick; the own run queue; the global
+//! The one thing to know: [`next_task`] is the only place where a worker gets a goroutine from, and it returns
+//! without one only if the worker's thread is to end. In order: what came with the processor; a fairness tick; the own run queue; the global
 //! queue; other processors' fresh goroutines; sleep.
 
 use super::goroutine::Task;
@@ -24,15 +24,15 @@ pub(super) const TIMER_TICKS: u64 = 25_000;
 /// So many hot stacks a processor keeps while it is idle.
 const IDLE_STACKS: usize = 8;
 
-/// The next goroutine for `w` to run. Sleeps while there is none.
-pub(super) fn next_task(rt: &'static Runtime, w: &'static Worker) -> Task {
-    loop {
+/// The next goroutine for `w` to run. Sleeps while there is none. `None`: the worker's thread is to end.
+pub(super) fn next_task(rt: &'static Runtime, w: &'static Worker) -> Option<Task> {
+    while !w.ended.get() {
         if !w.locked.get().is_null() {
             pin::wait_for_locked(rt, w);
         }
         if let Some(task) = w.first.take() {
             stop_searching(rt, w);
-            return task;
+            return Some(task);
         }
         let proc = w.held();
         if proc.surplus.load(Ordering::Relaxed) {
@@ -41,11 +41,11 @@ pub(super) fn next_task(rt: &'static Runtime, w: &'static Worker) -> Task {
         }
         if let Some(task) = pick(rt, w, proc) {
             stop_searching(rt, w);
-            return task;
+            return Some(task);
         }
         if let Some(task) = search(rt, w, proc) {
             stop_searching(rt, w);
-            return task;
+            return Some(task);
         }
         // SAFETY: this worker holds `proc`.
         let local = unsafe { proc.local() };
@@ -56,6 +56,7 @@ pub(super) fn next_task(rt: &'static Runtime, w: &'static Worker) -> Task {
         }
         idle::go_idle(rt, w);
     }
+    None
 }
 
 /// From what belongs to the processor, and at fairness ticks from the global queue.

@@ -200,8 +200,7 @@ pub(super) fn work(rt: &'static Runtime, w: &'static Worker) {
     if w.locked.get().is_null() && !w.take_mail() {
         idle::arrive(rt, w);
     }
-    while !w.ended.get() {
-        let task = super::pick::next_task(rt, w);
+    while let Some(task) = super::pick::next_task(rt, w) {
         run(rt, w, task);
     }
 }

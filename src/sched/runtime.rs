@@ -359,6 +359,9 @@ impl Runtime {
         for _ in n..before {
             self.drop_proc(&mut lists);
         }
+        if n < before {
+            lists.tell_spare();
+        }
         (before, freed)
     }
 

@@ -121,7 +121,8 @@ extern "C" fn body(w: *mut c_void) -> *mut c_void {
     null_mut()
 }
 
-/// The calling worker's thread is not to be used again: its loop returns after this.
+/// The calling worker's thread is not to be used again: its loop returns after this. No goroutine is pinned to it, and
+/// it is in no list.
 pub(super) fn end(rt: &'static Runtime, w: &'static Worker) {
     // Before it looks for a deadlock: there is code of the user's to come, the destructors of thread-local data, which
     // may wake anybody.

@@ -3,11 +3,13 @@
 //!
 //! | file | protocol | real code in it |
 //! |---|---|---|
-//! | `world.rs` | the idle lists, the sentinel and the queues, step by step: what the next four are played on | `Pool`, `Mailbox` |
+//! | `world.rs` | the idle lists, the sentinel and the queues, step by step: what the next five are played on | `Pool`, `Mailbox` |
 //! | `wake.rs` | publish, then read who is idle; announce, then look: searching, claims to wake, last looks | the same |
 //! | `watch.rs` | the sentinel: armed, deep, its role taken away | the same |
 //! | `pin.rs` | handing over a goroutine that is pinned to a worker | the same |
 //! | `shrink.rs` | a surplus processor steps back | the same |
+//! | `retake.rs` | the monitor: replacing a processor, moving what a hog has queued | the same |
+//! | `nap.rs` | the monitor's sleep | `Nap` |
 //! | `park.rs` | commit after the switch; waker against deadline | `Wait`, `Queue`, `TimerHeap` |
 //! | `slot.rs` | `next`: owner against thief | none: three operations on one word, written out |
 //! | `mail.rs` | sending a processor to a worker | `Mailbox` |
@@ -34,8 +36,10 @@ mod blocking;
 mod deadlock;
 mod look;
 mod mail;
+mod nap;
 mod park;
 mod pin;
+mod retake;
 mod shrink;
 mod slot;
 mod stackless;

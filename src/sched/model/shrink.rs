@@ -7,14 +7,11 @@ use super::world::{Bug, End, FOREVER, Lists, World, X, Y, Z, run};
 use crate::sched::pool::Watch;
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
-use loom::sync::atomic::{AtomicBool, Ordering};
+use loom::sync::atomic::Ordering;
 
 /// The processor that steps back has number 1, and two goroutines in its queue.
 struct Shrink {
     world: Arc<World>,
-    /// Both change under the lists' lock.
-    surplus: AtomicBool,
-    retired: AtomicBool,
     /// What only its holder may touch.
     local: UnsafeCell<usize>,
 }
@@ -33,8 +30,8 @@ impl Shrink {
     }
 
     fn of(world: Arc<World>) -> Arc<Shrink> {
-        let (surplus, retired) = (AtomicBool::new(true), AtomicBool::new(false));
-        Arc::new(Shrink { world, surplus, retired, local: UnsafeCell::new(X | Y) })
+        world.procs[1].surplus.store(true, Ordering::Relaxed);
+        Arc::new(Shrink { world, local: UnsafeCell::new(X | Y) })
     }
 
     fn drain(&self) {
@@ -48,29 +45,23 @@ impl Shrink {
         let world = &self.world;
         if world.is(Bug::RetireBeforeDrain) {
             let lists = world.lists();
-            self.retire();
+            world.retire(1);
             drop(lists);
             self.drain();
         } else {
             self.drain();
             let lists = world.lists();
-            if !self.surplus.load(Ordering::Relaxed) {
+            if !world.procs[1].surplus.load(Ordering::Relaxed) {
                 drop(lists);
                 return self.stay();
             }
-            self.retire();
+            world.retire(1);
             drop(lists);
         }
         if !world.is(Bug::NobodyToldOfDrained) {
             self.tell();
         }
         world.wait_for_proc(0)
-    }
-
-    /// `Runtime::retire`. Under the lists' lock.
-    fn retire(&self) {
-        self.retired.store(true, Ordering::Relaxed);
-        self.surplus.store(false, Ordering::Relaxed);
     }
 
     fn tell(&self) {
@@ -92,7 +83,8 @@ impl Shrink {
     fn raise(&self) {
         let world = &self.world;
         let mut lists = world.lists();
-        if !self.surplus.swap(false, Ordering::Relaxed) && self.retired.swap(false, Ordering::Relaxed) {
+        let proc = &world.procs[1];
+        if !proc.surplus.swap(false, Ordering::Relaxed) && proc.retired.swap(false, Ordering::Relaxed) {
             world.put_proc(&mut lists, 1);
         }
         drop(lists);

@@ -13,7 +13,7 @@
 
 use crate::sched::mail::Mailbox;
 use crate::sched::pool::{Pool, Watch};
-use loom::sync::atomic::{AtomicUsize, Ordering, fence};
+use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 use loom::sync::{Arc, Mutex, MutexGuard};
 use loom::thread::JoinHandle;
 
@@ -82,6 +82,16 @@ pub(super) enum Bug {
     InboxWithoutLock,
     /// The worker goes idle without a look at its inbox.
     InboxNotSeen,
+    /// A surplus processor whose worker finds nothing goes into the idle list.
+    SurplusGoesIdle,
+    /// The monitor marks a processor as surplus without the lists' lock.
+    MarkedWithoutLock,
+    /// The monitor makes another processor active, and tells nobody.
+    ReplacedSilently,
+    /// The monitor moves what is queued on a surplus processor without the lists' lock.
+    MovedWithoutLock,
+    /// ... and tells nobody.
+    MovedSilently,
 }
 
 /// A processor.
@@ -91,6 +101,9 @@ pub(super) struct Proc {
     woken: AtomicUsize,
     /// The earliest deadline in its heap.
     timer: AtomicUsize,
+    pub(super) surplus: AtomicBool,
+    /// Guarded by the lists' lock, so loom need not see it.
+    pub(super) retired: std::sync::atomic::AtomicBool,
 }
 
 /// What comes with a processor.
@@ -127,6 +140,8 @@ pub(super) struct World {
     lists: Mutex<Lists>,
     pub(super) procs: Vec<Proc>,
     pub(super) injector: AtomicUsize,
+    /// The earliest deadline in the runtime's own heap.
+    timers: AtomicUsize,
     pub(super) mail: Vec<Mailbox<Parcel>>,
     /// Ready goroutines pinned to worker 0, and the hint that there are any.
     pub(super) inbox: Mutex<usize>,
@@ -158,9 +173,12 @@ impl World {
                     fresh: AtomicUsize::new(0),
                     woken: AtomicUsize::new(0),
                     timer: AtomicUsize::new(FOREVER),
+                    surplus: AtomicBool::new(false),
+                    retired: std::sync::atomic::AtomicBool::new(false),
                 })
                 .collect(),
             injector: AtomicUsize::new(0),
+            timers: AtomicUsize::new(FOREVER),
             mail: (0..workers).map(|_| Mailbox::new()).collect(),
             inbox: Mutex::new(0),
             inbox_len: AtomicUsize::new(0),
@@ -258,12 +276,18 @@ impl World {
 
     /// The earliest deadline of all processors.
     pub(super) fn earliest(&self) -> usize {
-        self.procs.iter().map(|p| p.timer.load(Ordering::Relaxed)).min().unwrap_or(FOREVER)
+        let own = self.procs.iter().map(|p| p.timer.load(Ordering::Relaxed)).min().unwrap_or(FOREVER);
+        own.min(self.timers.load(Ordering::Relaxed))
     }
 
     /// `Runtime::has_open_work`.
     pub(super) fn has_open_work(&self) -> bool {
         self.injector.load(Ordering::SeqCst) != 0 || (0..self.procs.len()).any(|p| self.has_fresh(p))
+    }
+
+    /// All that is in `woken`: a thief's and the owner's way alike.
+    pub(super) fn take_woken(&self, proc: usize) -> usize {
+        self.procs[proc].woken.swap(0, Ordering::AcqRel)
     }
 
     /// `Proc::take_next`.
@@ -274,11 +298,27 @@ impl World {
     // `idle.rs`.
 
     pub(super) fn put_proc(&self, lists: &mut Lists, proc: usize) {
+        if self.procs[proc].surplus.load(Ordering::Relaxed) && !self.is(Bug::SurplusGoesIdle) {
+            self.retire(proc);
+            return;
+        }
         lists.procs.push(proc);
         if lists.sentinel.is_none() && !self.coming.load(Ordering::Relaxed) && !self.is(Bug::ArmedByNobody) {
             self.pool.set_watch(Watch::None);
         }
         self.pool.add_idle();
+    }
+
+    /// `Runtime::retire`. Under the lists' lock.
+    pub(super) fn retire(&self, proc: usize) {
+        let p = &self.procs[proc];
+        p.retired.store(true, Ordering::Relaxed);
+        p.surplus.store(false, Ordering::Relaxed);
+        let timer = p.timer.swap(FOREVER, Ordering::Relaxed);
+        if timer != FOREVER {
+            self.timers.fetch_min(timer, Ordering::Relaxed);
+        }
+        self.sc();
     }
 
     pub(super) fn take_proc(&self, lists: &mut Lists) -> Option<usize> {
@@ -641,6 +681,11 @@ impl World {
         }
         let state = self.pool.load();
         assert_eq!(state.idle() as usize, lists.procs.len());
+        for &proc in &lists.procs {
+            let p = &self.procs[proc];
+            let active = !p.surplus.load(Ordering::Relaxed) && !p.retired.load(Ordering::Relaxed);
+            assert!(active, "processor {proc} is idle and not active");
+        }
         if !lists.procs.is_empty() {
             assert!(!work || sees_work, "work is left, a processor is idle and nobody will look: {ends:?}");
             assert!(
