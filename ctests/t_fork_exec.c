@@ -203,7 +203,7 @@ static __attribute__((noinline)) pid_t start_by_vfork(void) {
 
 static void start_many(void *arg) {
     (void)arg;
-    for (long i = 0; i < t_n(10, 3); i++) {
+    for (long i = 0; i < t_n(5, 2); i++) {
         wait_for_child(start_by_vfork());
         by_fork();
     }
