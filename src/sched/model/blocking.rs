@@ -276,11 +276,8 @@ fn model_end_of_a_call_against_inject() {
             let call = call.clone();
             thread::spawn(move || call.world.inject(Y))
         };
-        let end = if call.comes_back() {
-            call.world.go_idle(0, 0, false)
-        } else {
-            call.world.wait_for_proc(0)
-        };
+        let end =
+            if call.comes_back() { call.world.go_idle(0, 0, false) } else { call.world.wait_for_proc(0) };
         outside.join().unwrap();
         call.world.check(&[(0, end)]);
     });
