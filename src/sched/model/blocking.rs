@@ -92,6 +92,16 @@ impl Call {
         }
     }
 
+    /// `w` has the processor, and X is there, or somebody else has run it.
+    fn pick(&self, w: usize, searching: bool) {
+        if self.world.injector.swap(0, Ordering::SeqCst) == X {
+            self.run_x(w, searching);
+        } else {
+            self.world.go_idle(w, 0, searching);
+            self.look();
+        }
+    }
+
     /// X runs on `w`, which is counted as searching or not, and parks.
     fn run_x(&self, w: usize, searching: bool) -> End {
         if searching {
@@ -132,8 +142,7 @@ impl Call {
         for w in 0..THREADS as usize {
             // SAFETY: the worker's thread has ended; this one is it now.
             if let Some(parcel) = unsafe { self.world.mail[w].take() } {
-                assert_eq!(self.world.injector.swap(0, Ordering::SeqCst), X);
-                self.run_x(w, parcel.searching);
+                self.pick(w, parcel.searching);
             }
         }
         assert!(self.parked.load(Relaxed), "the goroutine is lost");
@@ -150,8 +159,7 @@ fn end_against_going_idle(bug: Bug) {
             let call = call.clone();
             thread::spawn(move || {
                 if let End::Holds { searching } = call.world.go_idle(1, 0, false) {
-                    assert_eq!(call.world.injector.swap(0, Ordering::SeqCst), X);
-                    call.run_x(1, searching);
+                    call.pick(1, searching);
                 } else {
                     call.look();
                 }
@@ -201,18 +209,23 @@ fn queueing_against_a_look(bug: Bug) {
             let call = call.clone();
             thread::spawn(move || {
                 if let End::Holds { searching } = call.world.go_idle(1, 0, true) {
-                    assert_eq!(call.world.injector.swap(0, Ordering::SeqCst), X);
-                    call.run_x(1, searching);
+                    call.pick(1, searching);
                 } else {
                     call.look();
                 }
             })
         };
-        call.queue();
-        call.look();
-        call.world.wait_for_proc(0);
-        looker.join().unwrap();
-        other.join().unwrap();
+        let caller = {
+            let call = call.clone();
+            thread::spawn(move || {
+                call.queue();
+                call.look();
+                call.world.wait_for_proc(0);
+            })
+        };
+        for thread in [looker, other, caller] {
+            thread.join().unwrap();
+        }
         call.over();
     });
 }
@@ -263,11 +276,8 @@ fn model_end_of_a_call_against_inject() {
             let call = call.clone();
             thread::spawn(move || call.world.inject(Y))
         };
-        let end = if call.comes_back() {
-            call.world.go_idle(0, 0, false)
-        } else {
-            call.world.wait_for_proc(0)
-        };
+        let end =
+            if call.comes_back() { call.world.go_idle(0, 0, false) } else { call.world.wait_for_proc(0) };
         outside.join().unwrap();
         call.world.check(&[(0, end)]);
     });
