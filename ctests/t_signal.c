@@ -328,8 +328,10 @@ static void none_is_lost_while_channels_come_and_go(void) {
     }
     gort_waitgroup_wait(&sent);
     long all = 2 * n, few = 10;
-    for (; atomic_load(&arrived) == 0; all += few) /* all came while nobody wanted them */
+    for (; atomic_load(&arrived) == 0; all += few) { /* all came while nobody wanted them */
         send_many(&few);
+        gort_sleep(T_MS / 5);
+    }
     EVENTUALLY(atomic_load(&handled) == all); /* the host's handler gets each, once */
     atomic_store(&stop, 1);
     gort_waitgroup_wait(&stopped);
