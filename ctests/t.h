@@ -124,6 +124,9 @@ static inline bool t_again(long i, long n, int64_t *until) {
 
 static inline void *t_watchdog(void *arg) {
     (void)arg;
+    sigset_t all; /* handlers would cut its seconds short */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, NULL);
     unsigned seen = 0, seconds = 0;
     for (;;) {
         struct timespec one = {1, 0};

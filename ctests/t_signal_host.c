@@ -301,6 +301,26 @@ static void one_that_passes_on_to_us_and_we_to_it_are_called_once_each(void) {
     CHECK(action_of(LAYERED).sa_handler == SIG_DFL);
 }
 
+/* The same, if theirs was away in between. */
+static void one_that_comes_back_is_called_once(void) {
+    set_action(LAYERED, plain(SIG_DFL));
+    gort_chan_t *ch = notified(LAYERED);
+    struct sigaction theirs = {.sa_sigaction = layer0, .sa_flags = SA_SIGINFO};
+    CHECK_EQ(sigaction(LAYERED, &theirs, &under[0]), 0);
+    stop_and_release(ch);
+    set_action(LAYERED, plain(SIG_DFL));
+    stop_and_release(notified(LAYERED));
+    set_action(LAYERED, theirs);
+    ch = notified(LAYERED);
+    check_one(ch, 1);
+    stop_and_release(ch);
+    CHECK(action_of(LAYERED).sa_sigaction == layer0);
+    set_action(LAYERED, plain(SIG_DFL));
+    exit(8);
+}
+
+static void and_if_it_was_away_in_between(void) { CHILD_EXITS(one_that_comes_back_is_called_once, 8); }
+
 /* As system() does: it puts something else there, and then back what it found. */
 static void a_handler_of_ours_put_back_after_stop_does_no_harm(void) {
     struct sigaction ours;
@@ -357,7 +377,48 @@ static void put_back_then_wait_for_term(void) {
     FAIL("still there");
 }
 
+static void put_back_then_tstp(void) {
+    pid_t pid = fork();
+    if (pid == 0) {
+        alarm(T_HANG_SECONDS);
+        setpgid(0, 0); /* in a session of its own it would not stop */
+        put_ours_back_then_raise(SIGTSTP);
+        gort_chan_t *ch = notified(SIGTSTP);
+        raise(SIGTSTP);
+        CHECK_EQ(get(ch), SIGTSTP);
+        stop_and_release(ch);
+        _exit(GOOD);
+    }
+    int status;
+    CHECK_EQ(waitpid(pid, &status, WUNTRACED), pid);
+    CHECK(WIFSTOPPED(status) && WSTOPSIG(status) == SIGTSTP);
+    kill(pid, SIGCONT);
+    check_exited(pid, GOOD);
+}
+
+static void *storm_of_term(void *arg) {
+    (void)arg;
+    for (;;)
+        kill(getpid(), SIGTERM);
+    return NULL;
+}
+
+static void stop_in_a_storm_of_term(void) {
+    gort_chan_t *first = notified(SIGTERM);
+    t_thread(storm_of_term, NULL);
+    for (int i = 0; i < 100; i++) {
+        gort_chan_t *ch = notified(SIGTERM);
+        CHECK_EQ(get(ch), SIGTERM);
+        stop_and_release(ch);
+    }
+    stop_and_release(first);
+    gort_sleep(GORT_FOREVER);
+}
+
 static void and_does_by_default_what_the_signal_does(void) {
+    put_back_then_tstp();
+    for (int i = 0; i < 5; i++)
+        CHILD_KILLED(stop_in_a_storm_of_term, SIGTERM);
     CHILD_KILLED(put_back_then_term, SIGTERM);
     CHILD_KILLED(put_back_then_wait_for_term, SIGTERM);
 }
@@ -755,6 +816,8 @@ static void who_waits_for_a_signal_is_not_leaked(void) { CHILD_EXITS(look_for_le
 int main(int argc, char **argv) {
     T_BEGIN(argc, argv);
     T_CHILD(stop_then_term);
+    T_CHILD(one_that_comes_back_is_called_once);
+    T_CHILD(stop_in_a_storm_of_term);
     T_CHILD(put_back_then_term);
     T_CHILD(put_back_then_wait_for_term);
     T_CHILD(quit_in_main);
@@ -778,6 +841,7 @@ int main(int argc, char **argv) {
     RUN(after_the_last_stop_a_signal_does_what_it_does);
     RUN(a_handler_that_took_our_place_stays);
     RUN(one_that_passes_on_to_us_and_we_to_it_are_called_once_each);
+    RUN(and_if_it_was_away_in_between);
     RUN(a_handler_of_ours_put_back_after_stop_does_no_harm);
     RUN(and_does_by_default_what_the_signal_does);
     RUN_BOTH(system_works_beside);

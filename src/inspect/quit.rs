@@ -80,9 +80,10 @@ pub(crate) fn withdraw_if_unwanted() {
 fn replace(expected: usize, new: &libc::sigaction) {
     // SAFETY: live structures.
     unsafe {
+        let mut now: libc::sigaction = zeroed();
         let mut was: libc::sigaction = zeroed();
-        if libc::sigaction(libc::SIGQUIT, null(), &mut was) == 0
-            && was.sa_sigaction == expected
+        if libc::sigaction(libc::SIGQUIT, null(), &mut now) == 0
+            && now.sa_sigaction == expected
             && libc::sigaction(libc::SIGQUIT, new, &mut was) == 0
             && was.sa_sigaction != expected
         {

@@ -52,6 +52,8 @@ pub(super) struct Actions {
     found: Vec<&'static libc::sigaction>,
     /// Signals of which our handler was replaced by another, which may have kept it. A bit each.
     replaced: u64,
+    /// The highest entry of each that has come into use.
+    highest: [u8; LAST as usize + 1],
 }
 
 pub(super) fn bit(signo: c_int) -> u64 {
@@ -119,7 +121,7 @@ fn same(a: &libc::sigaction, b: &libc::sigaction) -> bool {
 
 impl Actions {
     pub(super) const fn new() -> Self {
-        Actions { found: Vec::new(), replaced: 0 }
+        Actions { found: Vec::new(), replaced: 0, highest: [0; LAST as usize + 1] }
     }
 
     /// The one of `found` that is like `action`.
@@ -141,16 +143,18 @@ impl Actions {
             // Nobody wanted it, and somebody has put ours back.
             Some(at) => at,
             None => {
-                let mut at = signal.slot.last_entry();
-                if is_function(&now) && self.replaced & bit(signo) != 0 {
-                    at += 1;
-                    if at == ENTRIES {
-                        return Err(libc::EBUSY);
-                    }
+                let highest = usize::from(self.highest[signo as usize]);
+                let next = is_function(&now) && self.replaced & bit(signo) != 0;
+                let at = highest + usize::from(next);
+                if at == ENTRIES {
+                    return Err(libc::EBUSY);
                 }
                 self.stand_for(signal, at, &now)?;
-                // Whoever kept an older entry calls that.
-                self.replaced &= !bit(signo);
+                if next {
+                    self.highest[signo as usize] = at as u8;
+                    // Nobody has kept this one yet.
+                    self.replaced &= !bit(signo);
+                }
                 at
             }
         };

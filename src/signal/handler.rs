@@ -143,8 +143,8 @@ unsafe fn send_again(signo: c_int, info: *mut libc::siginfo_t) {
     unsafe {
         let (process, thread) = (libc::getpid(), libc::syscall(libc::SYS_gettid));
         // A host's handler that calls us may have none.
-        let queued = info != null_mut()
-            && libc::syscall(libc::SYS_rt_tgsigqueueinfo, process, thread, signo, info) == 0;
+        let queued =
+            !info.is_null() && libc::syscall(libc::SYS_rt_tgsigqueueinfo, process, thread, signo, info) == 0;
         if !queued {
             libc::syscall(libc::SYS_tgkill, process, thread, signo);
         }

@@ -94,20 +94,13 @@ impl Slot {
 
     /// Signals are not wanted any more; returns those that had been counted.
     pub(super) fn close(&self) -> u32 {
-        // The entry stays, as the last that counted.
-        self.0.fetch_and(ENTRY, Ordering::AcqRel) & COUNT
+        self.0.swap(0, Ordering::AcqRel) & COUNT
     }
 
     /// The entry that counts, if the slot is open.
     pub(super) fn counts_at(&self) -> Option<usize> {
         let word = self.0.load(Ordering::Acquire);
         (word & OPEN != 0).then(|| entry(word))
-    }
-
-    /// The entry that counts, or was the last that did.
-    #[cfg(not(loom))]
-    pub(super) fn last_entry(&self) -> usize {
-        entry(self.0.load(Ordering::Acquire))
     }
 
     /// A mistake for a model: what is counted between the two steps is lost.
