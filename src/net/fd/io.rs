@@ -36,6 +36,7 @@ impl Drop for Turn<'_> {
     }
 }
 
+#[allow(dead_code)] // the sockets are to use the engine
 impl Fd {
     /// Try `attempt(raw)`, as somebody who reads, until it returns something else than `EAGAIN`: its result, or a status.
     #[inline]
