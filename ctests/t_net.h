@@ -143,7 +143,7 @@ static inline void t_write_all(gort_fd_t *fd, const void *buf, size_t n) {
         FAIL("gort_fd_write of %zu: %jd", n, (intmax_t)put);
 }
 
-/* Descriptors that this process has open, but for those that gort opens at its first wait. */
+/* Descriptors that this process has open. gort opens some at its first wait, and one for a moment now and then. */
 static inline int t_open_fds(void) {
     DIR *dir = opendir("/proc/self/fd");
     CHECK(dir != NULL);

@@ -172,7 +172,7 @@ static void one_speaks_among_thousands_that_are_silent(void) {
 int main(int argc, char **argv) {
     T_BEGIN(argc, argv);
     T_CHILD(idle_clients);
-    RUN_BOTH(of_what_thousands_say_nothing_is_lost);
+    RUN_AS_MAIN(of_what_thousands_say_nothing_is_lost);
     RUN(one_speaks_among_thousands_that_are_silent);
     return t_end();
 }

@@ -236,7 +236,7 @@ static void answers_race_deadlines(void) {
     char here[GORT_ADDR_SIZE];
     int64_t until;
     gort_fd_t *listener = t_listen_here(here);
-    for (long i = 0; t_again(i, t_n(300, 30), &until); i++) {
+    for (long i = 0; t_again(i, t_n(100, 20), &until); i++) {
         gort_waitgroup_t done = {0};
         for (int k = 0; k < ASKERS; k++) {
             at_host(askers[k].address, "any.test", here);
@@ -279,7 +279,9 @@ static void the_first_address_does_not_use_up_the_time_of_the_rest(void) {
     t_deaf_open(&deaf, "127.0.0.2", atoi(strrchr(here, ':') + 1));
     at_host(there, "three.test", here);
     int64_t start = gort_now();
-    t_close(t_dial("tcp", there));
+    gort_fd_t *fd = gort_dial("tcp", there, start + 6000 * T_MS, NULL);
+    CHECK(fd != NULL);
+    t_close(fd);
     CHECK(gort_now() - start >= 2000 * T_MS);
     t_close(t_accept(listener));
     t_close(listener);
@@ -341,7 +343,7 @@ int main(int argc, char **argv) {
     RUN_BOTH(what_does_not_resolve_is_no_name);
     RUN_BOTH(slow_names_hold_up_nobody_else);
     RUN_BOTH(a_deadline_ends_the_wait_for_a_name);
-    RUN_BOTH(answers_race_deadlines);
+    RUN_AS_MAIN(answers_race_deadlines);
     RUN_BOTH(addresses_are_tried_in_turn);
     RUN(the_first_address_does_not_use_up_the_time_of_the_rest);
     RUN(a_look_up_is_no_deadlock_and_hides_none);

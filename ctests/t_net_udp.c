@@ -222,6 +222,52 @@ static void a_full_queue_is_waited_for(void) {
     t_close(ends[0]);
 }
 
+struct filler {
+    gort_fd_t *fd;
+    const char *to;
+    atomic_int *stop;
+    long sent;
+};
+
+/* Keeps the queue full until it is told to stop. */
+static void fill(void *arg) {
+    struct filler *f = arg;
+    while (!atomic_load(f->stop)) {
+        int64_t result;
+        CHECK_EQ(gort_fd_set_write_deadline(f->fd, gort_now() + T_MS), GORT_OK);
+        while ((result = gort_send_to(f->fd, "f", 1, f->to)) == 1)
+            f->sent++;
+        CHECK_EQ(result, GORT_ETIMEDOUT);
+    }
+}
+
+/* It was filled by others, of whose datagrams the sender hears nothing when they are gone. */
+static void room_in_a_queue_that_others_filled_is_noticed(void) {
+    char addrs[3][GORT_ADDR_SIZE] = {"", "", ""};
+    gort_fd_t *ends[3];
+    gort_waitgroup_t filling = {0}, done = {0};
+    atomic_int stop = 0;
+    for (int i = 0; i < 3; i++)
+        ends[i] = t_listen("unixgram", addrs[i]);
+    struct filler filler = {ends[0], addrs[2], &stop, 0};
+    t_go(&filling, fill, &filler);
+    EVENTUALLY(gort_fd_set_write_deadline(ends[1], gort_now() + T_MS) == GORT_OK &&
+               gort_send_to(ends[1], "x", 1, addrs[2]) == GORT_ETIMEDOUT);
+    CHECK_EQ(gort_fd_set_write_deadline(ends[1], GORT_FOREVER), GORT_OK);
+    atomic_store(&stop, 1);
+    gort_waitgroup_wait(&filling);
+    struct receiver receiver = {ends[2], 0, 1};
+    t_go(&done, receive_until_it_fails, &receiver);
+    CHECK_EQ(gort_send_to(ends[1], "x", 1, addrs[2]), 1);
+    /* Nor does a close keep who waits for room. */
+    CHECK_EQ(gort_fd_close(ends[2]), GORT_OK);
+    gort_waitgroup_wait(&done);
+    gort_fd_release(ends[2]);
+    CHECK_EQ(gort_send_to(ends[1], "x", 1, addrs[2]), GORT_ECONNREFUSED);
+    t_close(ends[0]);
+    t_close(ends[1]);
+}
+
 int main(int argc, char **argv) {
     T_BEGIN(argc, argv);
     RUN_BOTH(datagrams_keep_their_bounds_and_tell_their_sender);
@@ -231,5 +277,6 @@ int main(int argc, char **argv) {
     RUN_BOTH(a_dialled_socket_reads_and_writes);
     RUN_BOTH(close_and_deadlines_wake_who_receives);
     RUN_BOTH(a_full_queue_is_waited_for);
+    RUN_BOTH(room_in_a_queue_that_others_filled_is_noticed);
     return t_end();
 }

@@ -202,7 +202,7 @@ pub unsafe extern "C" fn gort_recv_from(
         net::quietly(|| {
             let (got, from) = net::recv_from(fd, buf, n);
             if got >= 0 && !addr.is_null() {
-                from.copy_to(addr, addr_size);
+                Text::of(&from).copy_to(addr, addr_size);
             }
             got
         })

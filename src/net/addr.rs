@@ -112,7 +112,7 @@ pub(crate) struct Text {
 }
 
 impl Text {
-    pub(super) fn of(addr: &SockAddr) -> Text {
+    pub(crate) fn of(addr: &SockAddr) -> Text {
         let mut text = Text { bytes: [0; TEXT_SIZE], len: 0 };
         // None is too long.
         let _ = match addr.as_socket() {

@@ -2,7 +2,7 @@
 //!
 //! The one thing to know: what an address means depends on the socket's family, which is asked of the kernel each time.
 
-use super::addr::{self, Text};
+use super::addr;
 use super::fd::Fd;
 use super::network::Version;
 use super::{resolve, socket, sys};
@@ -21,7 +21,7 @@ const LONGEST_NAP: i64 = 5_000_000;
 ///
 /// # Safety
 /// `buf` is writable for `n` bytes for the length of the call.
-pub(crate) unsafe fn recv_from(fd: &Fd, buf: *mut c_void, n: usize) -> (i64, Text) {
+pub(crate) unsafe fn recv_from(fd: &Fd, buf: *mut c_void, n: usize) -> (i64, SockAddr) {
     let mut storage = SockAddrStorage::zeroed();
     let mut len = 0;
     let got = fd.io_read(|raw| {
@@ -30,8 +30,7 @@ pub(crate) unsafe fn recv_from(fd: &Fd, buf: *mut c_void, n: usize) -> (i64, Tex
         unsafe { sys::recv_from(raw, buf.cast(), n, (&raw mut storage).cast(), &mut len) }
     });
     // SAFETY: the kernel filled in so much of it; nothing if `len` is 0.
-    let from = unsafe { SockAddr::new(storage, len) };
-    (got, Text::of(&from))
+    (got, unsafe { SockAddr::new(storage, len) })
 }
 
 /// Send `n` bytes at `buf` to `address`: their number, or a status. May wait for a name to be looked up.

@@ -34,6 +34,7 @@ pub(crate) use addr::{TEXT_SIZE, Text};
 pub(crate) use datagram::{recv_from, send_to};
 pub(crate) use dial::dial;
 pub(crate) use listen::listen;
+pub(crate) use names::forget as forget_names;
 pub(crate) use network::Network;
 pub(crate) use socket::{local_addr, peer_addr};
 

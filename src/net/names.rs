@@ -19,7 +19,7 @@ use std::cell::UnsafeCell;
 use std::ffi::CString;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::ptr::{null, null_mut};
-use std::sync::{Arc, Mutex, MutexGuard, Once};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 const MOST_THREADS: usize = 8;
@@ -152,6 +152,11 @@ struct Crew {
 /// Made at the first use; a forked child, which has none of the threads, makes its own.
 static POOL: AtomicPtr<Pool> = AtomicPtr::new(null_mut());
 
+/// In a forked child: the threads are not there.
+pub(crate) fn forget() {
+    POOL.store(null_mut(), Ordering::Release);
+}
+
 fn pool() -> &'static Pool {
     // Acquire pairs with the Release below.
     let pool = POOL.load(Ordering::Acquire);
@@ -159,14 +164,6 @@ fn pool() -> &'static Pool {
         // SAFETY: once there, it is never freed.
         return unsafe { &*pool };
     }
-    static FORGETS: Once = Once::new();
-    FORGETS.call_once(|| {
-        unsafe extern "C" fn forget() {
-            POOL.store(null_mut(), Ordering::Release);
-        }
-        // SAFETY: a plain function for the whole life of the process.
-        unsafe { libc::pthread_atfork(None, None, Some(forget)) };
-    });
     let new = Box::into_raw(Box::new(Pool::new(IDLE)));
     match POOL.compare_exchange(null_mut(), new, Ordering::AcqRel, Ordering::Acquire) {
         // SAFETY: just made, and now everybody's for ever.

@@ -7,12 +7,12 @@ use super::addr::Text;
 use super::fd::Fd;
 use super::{status, sys};
 use crate::ffi::status::OK;
+use crate::primitive::atomic::{AtomicU8, Ordering};
 use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 use std::io;
-use std::net::{Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::{BorrowedFd, IntoRawFd, RawFd};
 use std::ptr::NonNull;
-use std::sync::OnceLock;
 use std::time::Duration;
 
 /// Go's default: a peer that is silent for so long is asked whether it is there, as often again, until it has missed 9.
@@ -50,17 +50,30 @@ pub(super) fn set_tcp_defaults(socket: &Socket) -> io::Result<()> {
     )
 }
 
-/// Can one socket serve IPv4 and IPv6?
+/// Can one socket serve IPv4 and IPv6? Asked of the system once. (Not by way of a `OnceLock`: a child that was forked
+/// while another thread asks would wait for that thread.)
 pub(super) fn dual_stack() -> bool {
-    static ANSWER: OnceLock<bool> = OnceLock::new();
-    *ANSWER.get_or_init(|| {
-        let try_it = || {
-            let any: SocketAddr = (Ipv6Addr::UNSPECIFIED, 0).into();
-            let mapped: SocketAddr = (std::net::Ipv4Addr::LOCALHOST.to_ipv6_mapped(), 0).into();
-            for_ip(&any, Type::STREAM, true)?.bind(&mapped.into())
-        };
-        try_it().is_ok()
-    })
+    const NO: u8 = 1;
+    const YES: u8 = 2;
+    static ANSWER: AtomicU8 = AtomicU8::new(0);
+    // Relaxed: it stands for itself.
+    match ANSWER.load(Ordering::Relaxed) {
+        NO => false,
+        YES => true,
+        _ => {
+            let try_it = || {
+                let mapped: SocketAddr = (Ipv4Addr::LOCALHOST.to_ipv6_mapped(), 0).into();
+                for_ip(&mapped, Type::STREAM, true)?.bind(&mapped.into())
+            };
+            match try_it() {
+                Ok(()) => ANSWER.store(YES, Ordering::Relaxed),
+                // That says nothing.
+                Err(error) if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) => {}
+                Err(_) => ANSWER.store(NO, Ordering::Relaxed),
+            }
+            ANSWER.load(Ordering::Relaxed) != NO
+        }
+    }
 }
 
 /// Hand it over to gort.

@@ -91,6 +91,7 @@ unsafe extern "C" fn child() {
     unsafe { roster::forget() };
     runtime::forget();
     main::forget();
+    crate::net::forget_names();
     // SAFETY: `prepare` has filled it in; as above.
     unsafe {
         if let Some(locks) = &mut *HELD.0.get() {
