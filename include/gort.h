@@ -351,7 +351,8 @@ bool gort_in_goroutine(void);
  * Keep the calling goroutine on its present OS thread, and everybody else off it: Go's
  * `runtime.LockOSThread`. Nests: as many gort_unlock_thread() undo it. A goroutine that ends locked takes the
  * thread with it. On a goroutine spawned with GORT_SPAWN_PINNED, which keeps its thread anyway but shares it,
- * and on a plain thread: no effect.
+ * and on a plain thread: no effect. After gort_pin_thread(), before its gort_unpin_thread(): the thread is kept
+ * until both are undone, and shared all the while.
  *
  * May let another thread take over other goroutines; does not wait. Since 0.1.
  */
@@ -363,6 +364,24 @@ void gort_lock_thread(void);
  * Does not block. Since 0.1.
  */
 void gort_unlock_thread(void);
+
+/**
+ * Keep the calling goroutine on its present OS thread, which others go on sharing: what GORT_SPAWN_PINNED does for a
+ * goroutine's whole life, from here to gort_unpin_thread(). For code that must find errno, thread-locals or a
+ * library's per-thread state as it left them, over calls that park. Nests: as many gort_unpin_thread() undo it.
+ * A goroutine that ends pinned leaves the thread as it is. On a plain thread: no effect.
+ *
+ * Does not block. While it is pinned, it can go on only when its thread is free: another goroutine that computes or
+ * blocks for long there holds it up. Since 0.1.
+ */
+void gort_pin_thread(void);
+
+/**
+ * Undo one gort_pin_thread(). One too many has no effect.
+ *
+ * Does not block. Since 0.1.
+ */
+void gort_unpin_thread(void);
 
 /** @} */
 
@@ -1307,6 +1326,26 @@ int gort_group_wait(gort_group_t *g);
  * Does not block. `g` must not be used any more. Since 0.1.
  */
 void gort_group_release(gort_group_t *g);
+
+/** @} */
+
+/* ---------------------------------------------------------------------------------------------------------- */
+/** @name Blocking calls
+ *  @{ */
+
+/**
+ * Calls `fn(arg)` on an OS thread's own stack, of the usual size, where it may block in any way: in system calls, in
+ * other libraries, on locks that are not gort's. Returns what it returns. Other goroutines go on: the caller's worker
+ * gives its place to another thread, and takes one again when `fn` has returned.
+ *
+ * Blocks until `fn` has returned. In `fn`, gort_in_goroutine() is false, and all of gort may be called as on any
+ * thread: what would park blocks the thread. A locked or pinned goroutine's `fn` runs on that goroutine's thread.
+ * errno is not carried out of it. A panic in `fn` continues in the caller; gort_exit() in it is a fatal error, as on
+ * any thread; the child of a fork() in it ends, with status 0, when `fn` returns. `arg` and the result are yours. On a
+ * plain thread `fn` is simply called. NULL if `fn` is NULL. Since 0.1.
+ */
+void *gort_blocking(void *(*fn_)(void *arg),
+                    void *arg);
 
 /** @} */
 

@@ -226,7 +226,8 @@ pub extern "C" fn gort_in_goroutine() -> bool {
 /// Keep the calling goroutine on its present OS thread, and everybody else off it: Go's
 /// `runtime.LockOSThread`. Nests: as many gort_unlock_thread() undo it. A goroutine that ends locked takes the
 /// thread with it. On a goroutine spawned with GORT_SPAWN_PINNED, which keeps its thread anyway but shares it,
-/// and on a plain thread: no effect.
+/// and on a plain thread: no effect. After gort_pin_thread(), before its gort_unpin_thread(): the thread is kept
+/// until both are undone, and shared all the while.
 ///
 /// May let another thread take over other goroutines; does not wait. Since 0.1.
 #[unsafe(no_mangle)]
@@ -240,4 +241,24 @@ pub extern "C" fn gort_lock_thread() {
 #[unsafe(no_mangle)]
 pub extern "C" fn gort_unlock_thread() {
     sched::unlock_thread();
+}
+
+/// Keep the calling goroutine on its present OS thread, which others go on sharing: what GORT_SPAWN_PINNED does for a
+/// goroutine's whole life, from here to gort_unpin_thread(). For code that must find errno, thread-locals or a
+/// library's per-thread state as it left them, over calls that park. Nests: as many gort_unpin_thread() undo it.
+/// A goroutine that ends pinned leaves the thread as it is. On a plain thread: no effect.
+///
+/// Does not block. While it is pinned, it can go on only when its thread is free: another goroutine that computes or
+/// blocks for long there holds it up. Since 0.1.
+#[unsafe(no_mangle)]
+pub extern "C" fn gort_pin_thread() {
+    sched::pin_thread();
+}
+
+/// Undo one gort_pin_thread(). One too many has no effect.
+///
+/// Does not block. Since 0.1.
+#[unsafe(no_mangle)]
+pub extern "C" fn gort_unpin_thread() {
+    sched::unpin_thread();
 }

@@ -56,6 +56,9 @@ pub mod ctx;
 /// Groups
 pub mod group;
 
+/// Blocking calls
+pub mod blocking;
+
 /// Panic, defer, recover
 pub mod panic;
 

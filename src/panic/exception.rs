@@ -12,7 +12,7 @@
 use super::report;
 use super::unwind::{CLASS, Exception};
 use crate::loaded;
-use crate::primitive::backtrace::{Backtrace, Context};
+use crate::primitive::backtrace::{Backtrace, Context, enclosing_function};
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::fmt::{self, Write};
 use std::ptr::null_mut;
@@ -21,10 +21,6 @@ use std::ptr::null_mut;
 const SEARCH_PHASE: c_int = 1;
 /// `_URC_CONTINUE_UNWIND`.
 const CONTINUE_UNWIND: c_int = 8;
-
-unsafe extern "C" {
-    fn _Unwind_FindEnclosingFunction(address: *mut c_void) -> *mut c_void;
-}
 
 /// # Safety
 /// Called by the unwinder alone, at a frame whose unwind information names it.
@@ -64,11 +60,10 @@ fn above_the_throw(addresses: &[usize]) -> &[usize] {
         // std::rethrow_exception(std::exception_ptr)
         c"_ZSt17rethrow_exceptionNSt15__exception_ptr13exception_ptrE",
     ];
-    let throwing = NAMES.map(loaded::symbol);
-    let is_throwing = |address: &usize| {
-        // SAFETY: any address may be asked for; null if it is in no known function.
-        let function = unsafe { _Unwind_FindEnclosingFunction((address - 1) as *mut c_void) };
-        !function.is_null() && throwing.contains(&function)
+    let throwing = NAMES.map(|name| loaded::symbol(name).addr());
+    let is_throwing = |&address: &usize| {
+        let function = enclosing_function(address);
+        function != 0 && throwing.contains(&function)
     };
     let first = addresses.iter().take(5).rposition(is_throwing).map_or(0, |last| last + 1);
     &addresses[first..]

@@ -51,8 +51,8 @@ pub(crate) use exception::edge_personality;
 pub(crate) use scope::call_root;
 #[cfg(not(loom))]
 pub(crate) use scope::{
-    End, NotHere, Recovered, Scopes, adopt, call_and_then, defer, end_forked, end_root, exit, panic,
-    raise_text, recover, try_call,
+    End, NotHere, Raised, Recovered, Scopes, adopt, call_and_then, catch, defer, end_forked, end_root, exit,
+    panic, raise_again, raise_again_from, raise_text, recover, report_raised, try_call,
 };
 #[cfg(loom)]
 pub(crate) use threads_only::{call_and_then, panic};

@@ -13,6 +13,7 @@ use super::landing::Place;
 use super::scope::Landing;
 use super::unwind::{self, Exception};
 use crate::fatal::fatal;
+use crate::primitive::backtrace::{DEPTH, enclosing_function};
 use std::fmt;
 use std::ptr::{null, null_mut};
 
@@ -54,6 +55,38 @@ impl Record {
             room.add(text.len()).write(0);
         }
         record
+    }
+
+    /// `this`, a panic, with another backtrace: what it called last from the function at `seam` on, and then `outer`. Of
+    /// the frames of that function the outermost counts. (Where that is not known, or there is no memory, `this` as it
+    /// was.)
+    ///
+    /// # Safety
+    /// `this` is live and the caller's; the result replaces it.
+    pub(super) unsafe fn called_from(this: *mut Record, seam: usize, outer: &[usize]) -> *mut Record {
+        // SAFETY: the caller's promise. Everything is copied before it is freed.
+        unsafe {
+            let inner = Record::addresses(this);
+            let Some(n) = inner.iter().rposition(|&address| enclosing_function(address) == seam) else {
+                return this;
+            };
+            if (*this).is_exit || inner.len() == DEPTH {
+                return this;
+            }
+            let mut all = Vec::new();
+            if all.try_reserve_exact(n + outer.len()).is_err() {
+                return this;
+            }
+            all.extend_from_slice(&inner[..n]);
+            all.extend_from_slice(outer);
+            all.truncate(DEPTH);
+            let new = Record::panic(Record::text(this), &all);
+            (*new).link = (*this).link;
+            (*new).recovered = (*this).recovered;
+            (*new).repanicked = (*this).repanicked;
+            libc::free(this.cast());
+            new
+        }
     }
 
     pub(super) fn exit() -> *mut Record {

@@ -24,7 +24,7 @@ use crate::sched::{self, Body, Handlers};
 use std::ffi::{c_char, c_void};
 use std::fmt;
 use std::mem::MaybeUninit;
-use std::ptr::{null, null_mut};
+use std::ptr::{NonNull, null, null_mut};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -349,6 +349,58 @@ pub(crate) unsafe fn call_and_then<F: FnOnce()>(function: F, finish: unsafe fn(*
             raise((*landing).raised);
         }
     }
+}
+
+/// What a call has raised: to be raised again, once.
+#[derive(Clone, Copy)]
+pub(crate) struct Raised(NonNull<Record>);
+
+/// Call `call(arg)`, and keep what it raises.
+///
+/// # Safety
+/// As for [`try_call`].
+pub(crate) unsafe fn catch(call: Body, arg: *mut c_void) -> Option<Raised> {
+    let mut landing = Landing::new(Kind::Internal);
+    let landing = &raw mut landing;
+    // SAFETY: in this frame; the rest is the caller's promise.
+    unsafe {
+        Landing::call(landing, call, arg);
+        NonNull::new((*landing).raised).map(Raised)
+    }
+}
+
+/// Let it go on here.
+///
+/// # Safety
+/// The callers' frames hold nothing that must be dropped, up to the one that the user called.
+#[cold]
+pub(crate) unsafe fn raise_again(raised: Raised) -> ! {
+    // SAFETY: whoever has caught it owns it; the rest is the caller's promise.
+    unsafe { raise(raised.0.as_ptr()) }
+}
+
+/// The same, of what was caught on another stack: its backtrace goes on with the frames that are above `below` on the
+/// calling one, as if what was called there had been called from here.
+///
+/// # Safety
+/// As for [`raise_again`].
+#[cold]
+pub(crate) unsafe fn raise_again_from(raised: Raised, below: usize) -> ! {
+    let here = Backtrace::of_caller(below);
+    // SAFETY: as above.
+    unsafe {
+        raise(Record::called_from(raised.0.as_ptr(), landing::call as *const () as usize, here.addresses()))
+    }
+}
+
+/// There is nowhere to raise it again: the process ends.
+///
+/// # Safety
+/// It is the caller's.
+#[cold]
+pub(crate) unsafe fn report_raised(raised: Raised) -> ! {
+    // SAFETY: the caller's promise.
+    unsafe { report::unrecovered(raised.0.as_ptr()) }
 }
 
 /// Where stacks do not end by themselves: the call of a goroutine's function, to be landed behind when it is

@@ -21,6 +21,14 @@ unsafe extern "C" {
     /// The stack pointer at a frame: for the unwinder, the CFA of the frame below it.
     pub(crate) fn _Unwind_GetCFA(context: *mut Context) -> usize;
     fn _Unwind_GetIP(context: *mut Context) -> usize;
+    fn _Unwind_FindEnclosingFunction(address: *mut c_void) -> *mut c_void;
+}
+
+/// The address of the function that `address` returns to; 0 if it is in no known one.
+pub(crate) fn enclosing_function(address: usize) -> usize {
+    // The call before it may be the last instruction of its function.
+    // SAFETY: any address may be asked for.
+    unsafe { _Unwind_FindEnclosingFunction(address.wrapping_sub(1) as *mut c_void) }.addr()
 }
 
 /// The return addresses of the frames that are above the address `below` on the calling stack, innermost first.

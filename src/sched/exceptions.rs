@@ -63,6 +63,14 @@ impl Exceptions {
         }
     }
 
+    /// Whoever had some here has left for good: what is left of them is no one's.
+    #[inline]
+    pub(super) fn drop_any(&self) {
+        if self.any() {
+            self.take();
+        }
+    }
+
     /// Learn where this thread's are, if that can be learnt and has not been.
     pub(super) fn look(&self) {
         if self.globals.get().is_null() {
@@ -97,10 +105,7 @@ pub(super) fn put_back(taken: InFlight) {
 #[inline]
 pub(super) fn forget() {
     // SAFETY: called by a goroutine, as it ends.
-    let mine = unsafe { &(*current::worker()).exceptions };
-    if mine.any() {
-        mine.take();
-    }
+    unsafe { (*current::worker()).exceptions.drop_any() };
 }
 
 /// How many exceptions are thrown and not caught yet, on the calling goroutine or thread.

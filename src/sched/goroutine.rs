@@ -193,6 +193,8 @@ pub(crate) struct Goroutine {
     /// As in [`Fresh`].
     pub(super) spawned_at: usize,
     pub(super) parent: Parent,
+    /// How often `gort_pin_thread` was called and not undone.
+    pub(super) pin_depth: u32,
 }
 
 const _: () = assert!(size_of::<Goroutine>() <= 192);
@@ -234,6 +236,7 @@ impl Goroutine {
                 extra: fresh.extra,
                 spawned_at: fresh.spawned_at,
                 parent: fresh.parent,
+                pin_depth: 0,
             });
             Coroutine::prepare(&raw mut (*this).coroutine, &stack, this.cast(), entry, this.cast());
             // First the new record, then not the old one any more: who looks at the old ones first misses none.

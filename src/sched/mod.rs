@@ -13,6 +13,7 @@
 //! | `mail.rs` | a worker's mailbox: being handed a processor |
 //! | `pick.rs`, `run.rs` | what runs next; running it, and what is done when it has left |
 //! | `pool.rs`, `idle.rs` | who is idle, searches, keeps watch: the protocol that loses no wake-up |
+//! | `blocking.rs` | calls that may block, made by the worker without a processor |
 //! | `pin.rs` | goroutines that may run on one thread only |
 //! | `quiet.rs`, `poll.rs` | is everything at rest? looking again from time to time |
 //! | `stackless.rs` | goroutines for which there is no stack at the moment |
@@ -29,6 +30,8 @@
 
 #[cfg(not(loom))]
 mod arm;
+#[cfg(not(loom))]
+mod blocking;
 #[cfg(not(loom))]
 mod current;
 #[cfg(not(loom))]
@@ -92,11 +95,12 @@ pub(crate) use reason::WaitReason;
 #[cfg(not(loom))]
 pub(crate) use {
     arm::{Added, add_timer, removed},
+    blocking::blocking,
     exceptions::{Handlers, hide, settle, uncaught},
     goroutine::{AtEnd, BY_TIMER, Body, Extra, Goroutine, PINNED, State},
     look::{Me, View, for_each, me},
     main::{main, ring},
-    pin::{lock_thread, unlock_thread},
+    pin::{lock_thread, pin_thread, unlock_thread, unpin_thread},
     roster::{StoppedWorker, WORKER_SIZE, for_each_worker, goroutine_on, lock_roster, unlock_roster},
     running::{here, runs},
     runtime::{Options, counts, rt, start},

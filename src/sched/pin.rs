@@ -1,9 +1,19 @@
-//! Goroutines that may run on one thread only: `gort_lock_thread` and `GORT_SPAWN_PINNED`.
+//! Goroutines that may run on one thread only: `gort_lock_thread`, `gort_pin_thread` and `GORT_SPAWN_PINNED`.
 //!
 //! The one thing to know: such a goroutine stands in the ordinary run queues, and whoever picks it hands it to
 //! its worker ([`pass_on`]), with its own processor if that worker has none. A *locked* goroutine has its
 //! thread to itself: when it leaves, the worker gives its processor away and waits for nobody else. *Pinned*
 //! goroutines share their thread with others: if their worker is busy they go into its inbox.
+//!
+//! | a goroutine is | `pin` | its worker's `locked` | its worker's `pinned` |
+//! |---|---|---|---|
+//! | free | null | | |
+//! | pinned: spawned so, or between `pin_thread` and `unpin_thread` | its worker | not this one | counts it |
+//! | locked: between `lock_thread` and `unlock_thread`, if it was free before | its worker | this one | does not count it |
+//!
+//! So no worker has a locked goroutine and pinned ones: [`lock_thread`] leaves such a worker, and pinned ones come
+//! to be on the worker that runs them, which a locked one keeps for itself. Who locks while it is pinned stays
+//! pinned, and that until both are undone: it must keep its thread, and others may have no other.
 
 use super::goroutine::{Goroutine, PINNED, Task};
 use super::idle;
@@ -53,13 +63,18 @@ pub(super) fn take_inbox(rt: &Runtime, w: &Worker) -> Option<Task> {
 
 /// The goroutine that has this thread for itself has left: let others have the processor until it is ready.
 pub(super) fn wait_for_locked(rt: &'static Runtime, w: &'static Worker) {
+    if w.first.get().is_some() {
+        // It is to go on at once: it comes from a blocking call.
+        return;
+    }
     idle::hand_off(rt, w);
     while !w.take_mail() {
         w.sleep(FOREVER);
     }
 }
 
-/// `gort_lock_thread`: the calling goroutine keeps its thread, alone. On a plain thread: nothing to do.
+/// `gort_lock_thread`: the calling goroutine keeps its thread, alone, or with those it shares it with already. On a
+/// plain thread: nothing to do.
 pub(crate) fn lock_thread() {
     let g = super::current_goroutine();
     if g.is_null() {
@@ -68,7 +83,7 @@ pub(crate) fn lock_thread() {
     // SAFETY: the calling goroutine's own record and its own worker.
     unsafe {
         (*g).lock_depth += 1;
-        if (*g).lock_depth > 1 || (*g).flags & PINNED != 0 {
+        if !(*g).pin.is_null() {
             return;
         }
         let w = &*current::worker();
@@ -94,18 +109,84 @@ unsafe fn move_to_new_thread(g: *mut ()) {
 /// `gort_unlock_thread`: undo one `lock_thread`; too many are ignored, as in Go.
 pub(crate) fn unlock_thread() {
     let g = super::current_goroutine();
-    if g.is_null() {
-        return;
-    }
-    // SAFETY: as in `lock_thread`.
+    // SAFETY: null, or the calling goroutine's own record.
     unsafe {
-        if (*g).lock_depth == 0 {
+        if g.is_null() || (*g).lock_depth == 0 {
             return;
         }
         (*g).lock_depth -= 1;
-        if (*g).lock_depth == 0 && (*g).flags & PINNED == 0 {
-            (*current::worker()).locked.set(null_mut());
-            (*g).pin = null_mut();
+        if (*g).lock_depth != 0 {
+            return;
         }
+        let w = &*current::worker();
+        if !std::ptr::eq(w.locked.get(), g) {
+            unpin_if_free(g, w);
+        } else if (*g).pin_depth == 0 {
+            w.locked.set(null_mut());
+            (*g).pin = null_mut();
+        } else {
+            // It keeps the thread, and shares it from now on.
+            w.locked.set(null_mut());
+            w.pinned.set(w.pinned.get() + 1);
+        }
+    }
+}
+
+/// `gort_pin_thread`: the calling goroutine keeps its thread, with others. On a plain thread: nothing to do.
+pub(crate) fn pin_thread() {
+    let g = super::current_goroutine();
+    if g.is_null() {
+        return;
+    }
+    // SAFETY: the calling goroutine's own record and its own worker.
+    unsafe {
+        (*g).pin_depth += 1;
+        if (*g).pin.is_null() {
+            let w = &*current::worker();
+            (*g).pin = std::ptr::from_ref(w).cast_mut();
+            w.pinned.set(w.pinned.get() + 1);
+        }
+    }
+}
+
+/// `gort_unpin_thread`: undo one `pin_thread`; too many are ignored.
+pub(crate) fn unpin_thread() {
+    let g = super::current_goroutine();
+    // SAFETY: null, or the calling goroutine's own record, and its own worker.
+    unsafe {
+        if g.is_null() || (*g).pin_depth == 0 {
+            return;
+        }
+        (*g).pin_depth -= 1;
+        let w = &*current::worker();
+        if !std::ptr::eq(w.locked.get(), g) {
+            unpin_if_free(g, w);
+        }
+    }
+}
+
+/// It has undone something: if it is pinned for no other reason, it may go anywhere.
+///
+/// # Safety
+/// `g` is the calling goroutine, which is pinned to `w`, its worker.
+unsafe fn unpin_if_free(g: *mut Goroutine, w: &Worker) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if (*g).pin_depth == 0 && (*g).lock_depth == 0 && (*g).flags & PINNED == 0 {
+            (*g).pin = null_mut();
+            w.pinned.set(w.pinned.get() - 1);
+        }
+    }
+}
+
+/// `g`, which may run on `w` only, has ended there.
+#[cold]
+pub(super) fn forget(rt: &'static Runtime, w: &'static Worker, g: *mut Goroutine) {
+    if std::ptr::eq(w.locked.get(), g) {
+        // As Go: who ends while it has the thread to itself may have left it in any state, so it goes too.
+        w.locked.set(null_mut());
+        thread::end(rt, w);
+    } else {
+        w.pinned.set(w.pinned.get() - 1);
     }
 }

@@ -18,10 +18,11 @@ pub(crate) enum WaitReason {
     CondWait,
     OnceDo,
     Semacquire,
+    BlockingCall,
 }
 
 impl WaitReason {
-    const ALL: [WaitReason; 13] = [
+    const ALL: [WaitReason; 14] = [
         WaitReason::None,
         WaitReason::ChanReceive,
         WaitReason::ChanSend,
@@ -35,6 +36,7 @@ impl WaitReason {
         WaitReason::CondWait,
         WaitReason::OnceDo,
         WaitReason::Semacquire,
+        WaitReason::BlockingCall,
     ];
 
     /// Of a number that was read from somebody's record; `None` if it is none of these.
@@ -58,7 +60,7 @@ impl WaitReason {
             | WaitReason::CondWait
             | WaitReason::OnceDo
             | WaitReason::Semacquire => true,
-            WaitReason::None | WaitReason::Sleep => false,
+            WaitReason::None | WaitReason::Sleep | WaitReason::BlockingCall => false,
         }
     }
 
@@ -78,6 +80,7 @@ impl WaitReason {
             WaitReason::CondWait => "sync.Cond.Wait",
             WaitReason::OnceDo => "sync.Once.Do",
             WaitReason::Semacquire => "semacquire",
+            WaitReason::BlockingCall => "blocking call",
         }
     }
 }

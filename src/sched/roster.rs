@@ -5,9 +5,10 @@
 //! lock *before* it stops them.
 //!
 //! A worker's own stack and its record hold pointers to what goroutines wait on, left over from parks that are
-//! long finished. Which of them still matter is told by two marks: `asleep`, set around its sleep on the mailbox,
-//! where its stack and registers hold nothing of any goroutine's; and `left`, which says `Parked` only until the
-//! worker has finished a park.
+//! long finished. Which of them still matter is told by three marks: `asleep`, set around its sleep on the mailbox,
+//! where its stack and registers hold nothing of any goroutine's; `calls_from`, set around a blocking call, which says
+//! where on the stack the scheduler's part ends and the called function's begins; and `left`, which says `Parked`
+//! only until the worker has finished a park.
 
 use super::goroutine::{Goroutine, State};
 use super::reason::WaitReason;
@@ -26,6 +27,8 @@ pub(super) struct Entry {
     /// The part of its thread's stack that the scheduler uses.
     stack: Cell<(usize, usize)>,
     pub(super) asleep: Cell<bool>,
+    /// In a blocking call: all frames of the scheduler's are above this. Else 0.
+    calls_from: Cell<usize>,
 }
 
 impl Entry {
@@ -35,7 +38,18 @@ impl Entry {
             tid: Cell::new(0),
             stack: Cell::new((0, 0)),
             asleep: Cell::new(false),
+            calls_from: Cell::new(0),
         }
+    }
+
+    /// The thread makes a blocking call; `at` is an address in a frame of the scheduler's, which has nothing of any
+    /// goroutine's above that.
+    pub(super) fn calls_from(&self, at: usize) {
+        self.calls_from.set(at);
+    }
+
+    pub(super) fn calls_no_more(&self) {
+        self.calls_from.set(0);
     }
 }
 
@@ -134,6 +148,8 @@ pub(crate) struct StoppedWorker {
     pub(crate) stack: (usize, usize),
     /// Stack and registers hold nothing of any goroutine's.
     pub(crate) asleep: bool,
+    /// In a blocking call: the part of `stack` with the frames of the scheduler's that wait for its end.
+    pub(crate) waiting: Option<(usize, usize)>,
     /// The record of the goroutine it runs, or 0.
     pub(crate) goroutine: usize,
     /// A part of the worker's record that is left over from the last park; none while it is in use.
@@ -151,11 +167,15 @@ pub(crate) unsafe fn for_each_worker(mut f: impl FnMut(StoppedWorker)) {
         while !at.is_null() {
             let w = &*at;
             let left = w.left.as_ptr().addr();
-            let in_use = matches!(w.left.get(), Left::Parked { .. });
+            let in_use = matches!(w.left.get(), Left::Parked { .. } | Left::Calls(_));
             f(StoppedWorker {
                 tid: w.entry.tid.get(),
                 stack: w.entry.stack.get(),
                 asleep: w.entry.asleep.get(),
+                waiting: match w.entry.calls_from.get() {
+                    0 => None,
+                    from => Some((from, w.entry.stack.get().1)),
+                },
                 goroutine: w.goroutine.get().addr(),
                 stale: (!in_use).then_some((left, left + size_of::<Left>())),
             });

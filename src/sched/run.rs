@@ -9,7 +9,7 @@ use super::proc::Proc;
 use super::reason::WaitReason;
 use super::runtime::Runtime;
 use super::worker::{Left, Worker};
-use super::{arm, current, pin, thread};
+use super::{arm, blocking, current, pin};
 use crate::coroutine::{self, Coroutine, Stack};
 use crate::primitive::atomic::Ordering;
 use std::ptr::{NonNull, null_mut};
@@ -75,6 +75,16 @@ pub(super) fn run(rt: &'static Runtime, w: &'static Worker, task: Task) {
             }
         }
         Left::Ended => end(rt, w, proc, g),
+        Left::Calls(call) => {
+            Proc::count(&proc.parks);
+            w.left.set(Left::Yielded);
+            // SAFETY: it has left, nobody else can reach it, and this worker holds `proc`. The call is in its frame.
+            unsafe {
+                (*g).since = proc.local().clock;
+                (*g).end_turn();
+                blocking::serve(rt, w, g, call);
+            }
+        }
     }
 }
 
@@ -139,17 +149,14 @@ fn new_stack(rt: &'static Runtime, proc: &Proc, fresh: *mut Fresh) -> Option<(St
 #[inline]
 fn end(rt: &'static Runtime, w: &'static Worker, proc: &'static Proc, g: *mut Goroutine) {
     // SAFETY: it has left its stack for good, and nobody else refers to it.
-    let (stack, extra, flags, locked) = unsafe {
+    let (stack, extra, bound) = unsafe {
         (*g).set_state(State::Dead, WaitReason::None);
         Goroutine::retract(g);
         let extra: Option<Box<Extra>> = (*g).extra.take();
-        ((*g).stack, extra, (*g).flags, (*g).lock_depth != 0)
+        ((*g).stack, extra, !(*g).pin.is_null())
     };
     if let Some(extra) = extra {
         free_extra(extra);
-    }
-    if flags & PINNED != 0 {
-        w.pinned.set(w.pinned.get() - 1);
     }
     // SAFETY: this worker holds `proc`.
     let stacks = unsafe { &mut proc.local().stacks };
@@ -170,10 +177,8 @@ fn end(rt: &'static Runtime, w: &'static Worker, proc: &'static Proc, g: *mut Go
     }
     // Release pairs with the Acquire in `num_goroutines`. Plain store: only the owner counts here.
     proc.ended.store(proc.ended.load(Ordering::Relaxed) + 1, Ordering::Release);
-    if locked && flags & PINNED == 0 {
-        // As Go: who ends while it has the thread to itself may have left it in any state, so it goes too.
-        w.locked.set(null_mut());
-        thread::end(rt, w);
+    if bound {
+        pin::forget(rt, w, g);
     }
 }
 

@@ -54,7 +54,7 @@ pub(crate) unsafe fn park(
 /// # Safety
 /// The caller is a goroutine, and somebody will make it ready.
 #[inline]
-unsafe fn leave(left: Left, state: State, reason: WaitReason) {
+pub(super) unsafe fn leave(left: Left, state: State, reason: WaitReason) {
     // SAFETY: the calling thread's own worker; the rest is the caller's promise.
     unsafe {
         if (*current::worker()).exceptions.any() {

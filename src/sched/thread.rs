@@ -16,8 +16,9 @@ use crate::primitive::{ACCOUNTED, futex_wait, now};
 use std::ffi::c_void;
 use std::ptr::null_mut;
 
-/// For the scheduler's own calls: they are shallow.
-const STACK: usize = 256 * 1024;
+/// What a thread's usual stack is: functions of the user's run there (`blocking.rs`). Only what is touched costs
+/// memory.
+const STACK: usize = 8 << 20;
 /// How long the process's exit waits for goroutines that do not reach the scheduler, ns.
 const EXIT_PATIENCE: i64 = 20_000_000;
 

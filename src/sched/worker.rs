@@ -10,10 +10,12 @@
 //! | searching | yes | no | finding work, or giving up |
 //! | idle (one of them: the sentinel) | no | yes | a processor in its mail, or its own find |
 //! | locked, waiting for its goroutine | no | no | a processor and the goroutine in its mail |
+//! | in a blocking call of its goroutine's | no | no | the end of the call |
 //!
 //! Mail: whoever hands a processor to a worker has first taken the worker out of the idle list (or found it
 //! locked), so there is one sender at a time; see [`Mailbox`].
 
+use super::blocking::Call;
 use super::exceptions::Exceptions;
 use super::goroutine::{Goroutine, Task};
 use super::idle::Look;
@@ -31,9 +33,15 @@ use std::sync::Mutex;
 /// How a goroutine left its worker.
 #[derive(Clone, Copy)]
 pub(super) enum Left {
-    Parked { timer: *mut TimerNode, release: unsafe fn(*mut ()), arg: *mut () },
+    Parked {
+        timer: *mut TimerNode,
+        release: unsafe fn(*mut ()),
+        arg: *mut (),
+    },
     Yielded,
     Ended,
+    /// For a call that this worker is to make for it.
+    Calls(*mut Call),
 }
 
 /// What comes with a processor.

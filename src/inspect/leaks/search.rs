@@ -363,6 +363,9 @@ impl Search {
             if (w.stack.0..w.stack.1).contains(&sp) {
                 self.excluded.push((w.stack.0, sp))?;
             }
+            if let Some(place) = w.waiting {
+                self.excluded.push(place)?;
+            }
         } else if let Some(stack) =
             memory.mappings().iter().find(|m| m.stack && (m.start..m.end).contains(&sp))
         {
