@@ -8,6 +8,7 @@
 //! | [`mod@panic`] | panic, defer, recover, try, exit; the scheduler asks it what a goroutine's end leaves to do |
 //! | [`ctx`] | contexts and groups |
 //! | [`chan`] | channels and select |
+//! | [`net`] | descriptors that a goroutine can wait for |
 //! | [`sync`] | mutexes, condition variable, once, semaphore, wait group |
 //! | [`inspect`] | dumps and statistics of goroutines, deadlocks |
 //! | [`time`] | timers and tickers |
@@ -36,6 +37,8 @@ pub mod ffi;
 pub(crate) mod inspect;
 #[cfg(not(loom))]
 pub(crate) mod loaded;
+#[cfg(not(loom))]
+pub(crate) mod net;
 pub(crate) mod panic;
 pub(crate) mod primitive;
 pub(crate) mod sched;

@@ -62,5 +62,8 @@ pub mod blocking;
 /// Panic, defer, recover
 pub mod panic;
 
+/// Waiting for the world
+pub mod fd;
+
 /// Seeing inside
 pub mod inspect;

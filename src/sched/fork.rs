@@ -7,7 +7,7 @@
 //! are the process-wide lists of free memory, so their locks are held across the fork.
 
 use super::goroutine::{lock_extras, unlock_extras};
-use super::{current, fresh, main, roster, runtime};
+use super::{current, fresh, main, poller, roster, runtime};
 use crate::coroutine;
 use crate::primitive::atomic::{AtomicBool, Ordering};
 use std::cell::UnsafeCell;
@@ -37,6 +37,7 @@ unsafe extern "C" fn prepare() {
     // SAFETY: the first lock makes this thread the only one between here and `release`.
     unsafe { *HELD.0.get() = Some(locks) };
     lock_extras();
+    poller::before_fork();
     coroutine::before_fork();
 }
 
@@ -44,6 +45,7 @@ unsafe extern "C" fn parent() {
     // SAFETY: `prepare` has run on this thread.
     unsafe {
         coroutine::after_fork_parent();
+        poller::after_fork_parent();
         unlock_extras();
         release();
     }
@@ -53,6 +55,7 @@ unsafe extern "C" fn child() {
     // SAFETY: `prepare` has run on the thread that this one is the copy of, and there is no other.
     unsafe {
         coroutine::after_fork_child();
+        poller::after_fork_child();
         unlock_extras();
     }
     let g = super::current_goroutine();

@@ -11,13 +11,21 @@
 //! - *deep*: it found every queue empty after it had said so (the pair of steps in `pool`), and sleeps until
 //!   the next timer or until it is armed again. With nothing to run no thread of gort uses any CPU.
 //!
+//! Where anybody waits for a descriptor of the system's (`poller/`), a deep sentinel sleeps in the poller: descriptors
+//! that become ready wake it. So does an armed one, unless busy workers ask the poller anyway: then each event would
+//! wake it for nothing. The last worker to go idle takes the role from an armed one, which would come to it late.
+//!
 //! Invariants: (1) a processor in the idle list has an empty run queue. (2) If a processor is idle, and another
 //! has queued work or any has a timer, there is a sentinel, and it is armed or sleeps no longer than the
-//! earliest timer; whoever takes the role away re-establishes this ([`leave_sentinel`]).
+//! earliest timer; whoever takes the role away re-establishes this ([`leave_sentinel`]). (3) If a processor is idle and
+//! somebody waits for a descriptor, there is a sentinel, and it is armed or sleeps in the poller. The pair of steps behind
+//! it: whoever begins to wait is counted, then reads the watch ([`poller::Waiting`]); whoever says None or Deep, or puts the
+//! first processor into the list, reads the count after that.
 //!
 //! Lock order: the lists' lock is the outermost; under it only an inbox's and, where stacks are given back, the
 //! stack pool's.
 
+use super::poller::{self, Harvest};
 use super::pool::Watch;
 use super::proc::{MAX_PROCS, Proc, WOKEN_BACKLOG};
 use super::runtime::Runtime;
@@ -119,6 +127,17 @@ impl Lists {
         // What the last one slept to binds nobody any more.
         rt.deep_until.store(FOREVER, Ordering::SeqCst);
         rt.pool.set_watch(Watch::None);
+    }
+
+    /// Descriptors are waited for, nobody is busy any more, and the sentinel sleeps for a while without seeing them:
+    /// become it, in its place. When it wakes it finds that it is not.
+    fn take_role(&mut self, rt: &Runtime, w: &'static Worker) {
+        let all_idle = self.procs.len() as u32 >= rt.limit.load(Ordering::Relaxed);
+        if all_idle && w.in_idle_list.get() && rt.pool.load().watch() != Watch::Poller && !self.closed {
+            self.sentinel = Some(w);
+            rt.deep_until.store(FOREVER, Ordering::SeqCst);
+            rt.pool.set_watch(Watch::Armed);
+        }
     }
 
     /// Take a worker out of the list, the sentinel only if there is no other.
@@ -272,7 +291,7 @@ pub(super) fn leave_sentinel(rt: &'static Runtime, lists: MutexGuard<'_, Lists>)
         return;
     }
     // `remove_worker` has said None (SeqCst) before these looks: a publisher whose work they miss reads None.
-    if needs_watch(rt, FOREVER) && rt.pool.claim_arming().is_some() {
+    if (needs_watch(rt, FOREVER) || poller::waiting()) && rt.pool.claim_arming().is_some() {
         send_sentinel(rt, lists);
     }
 }
@@ -321,7 +340,11 @@ pub(super) fn go_idle(rt: &'static Runtime, w: &'static Worker) {
     }
     look_after(rt);
     deadlock::look();
-    wait_in_list(rt, w, rt.lists());
+    let mut lists = rt.lists();
+    if poller::waiting() {
+        lists.take_role(rt, w);
+    }
+    wait_in_list(rt, w, lists);
 }
 
 /// Put a processor that its worker has just left into the list. True: stacks came free that somebody waits for,
@@ -349,7 +372,9 @@ pub(super) fn stop_searching(rt: &'static Runtime) {
 /// A processor was put into the idle list, the first one perhaps: see to what only a sentinel sees.
 fn look_after(rt: &'static Runtime) {
     // A deep sentinel wakes for the timers that it saw. `deep_until` is FOREVER while it looks.
-    if needs_watch(rt, rt.deep_until.load(Ordering::SeqCst)) {
+    if needs_watch(rt, rt.deep_until.load(Ordering::SeqCst))
+        || (poller::waiting() && rt.pool.load().wants_poller())
+    {
         arm(rt);
     }
 }
@@ -423,6 +448,8 @@ fn watch(rt: &'static Runtime, w: &'static Worker) -> bool {
     // SAFETY: `look` belongs to this thread, and nothing called below touches it.
     let look = unsafe { &mut *w.look.get() };
     let (mut interval, mut empty) = (LOOK_FIRST, 0);
+    // Whether somebody else asks the poller: to begin with, those who are busy will.
+    let (mut asked, mut polled) = (poller::last_poll(), true);
     loop {
         // Before the look: who puts a processor with a timer into the list meanwhile must arm us.
         if !say(rt, w, || rt.deep_until.store(FOREVER, Ordering::SeqCst)) {
@@ -446,18 +473,28 @@ fn watch(rt: &'static Runtime, w: &'static Worker) -> bool {
             Find::Nothing => empty += 1,
         }
         let all_idle = state.idle() >= rt.limit.load(Ordering::Relaxed);
+        // After the fence in `look`, as all that is looked at.
+        let waiting = poller::waiting();
+        let elsewhere = waiting && polled && !all_idle;
         let mut deadline = earliest;
         if state.watch() == Watch::Armed {
-            if empty >= EMPTY_LOOKS || (all_idle && empty > 0) {
+            if (empty >= EMPTY_LOOKS && !elsewhere) || (all_idle && empty > 0) {
                 // Say it, then look again: the loop's next turn. What is published after that look finds Deep.
-                if !say(rt, w, || rt.pool.set_watch(Watch::Deep)) {
+                let deep = if waiting { Watch::Poller } else { Watch::Deep };
+                if !say(rt, w, || rt.pool.set_watch(deep)) {
                     return false;
                 }
                 continue;
             }
             deadline = deadline.min(time + interval);
             interval = (2 * interval).min(LOOK_LONGEST);
-        } else if empty == 0 {
+        } else if waiting && state.watch() != Watch::Poller {
+            // Somebody has begun to wait since the watch was read, or is about to arm us.
+            if !say(rt, w, || rt.pool.set_watch(Watch::Poller)) {
+                return false;
+            }
+            continue;
+        } else if empty == 0 || elsewhere {
             if !say(rt, w, || rt.pool.set_watch(Watch::Armed)) {
                 return false;
             }
@@ -465,7 +502,24 @@ fn watch(rt: &'static Runtime, w: &'static Worker) -> bool {
         } else if !say(rt, w, || rt.deep_until.store(earliest, Ordering::SeqCst)) {
             return false;
         }
-        w.sleep(deadline);
+        if waiting && !elsewhere {
+            poller::sleep(w, deadline);
+            let harvest = Harvest::take();
+            if !harvest.is_empty() {
+                // First a processor, then who is ready for it.
+                let taken = take_proc_for(rt, w);
+                harvest.wake();
+                if taken {
+                    return true;
+                }
+            }
+            asked = poller::last_poll();
+        } else {
+            w.sleep(deadline);
+        }
+        let last = poller::last_poll();
+        polled = last != asked;
+        asked = last;
         if w.has_mail() {
             return false;
         }
@@ -485,23 +539,31 @@ fn say(rt: &Runtime, w: &Worker, what: impl FnOnce()) -> bool {
 
 /// The sentinel has found something to do: take a processor and go.
 fn take_up(rt: &'static Runtime, w: &'static Worker, victim: Option<&'static Proc>) -> bool {
+    let taken = take_proc_for(rt, w);
+    if taken {
+        w.victim.set(victim);
+    }
+    taken
+}
+
+/// Take a processor for the sentinel, which leaves the role; it counts as searching. False: a processor is on its way
+/// to it already, or all are busy.
+fn take_proc_for(rt: &'static Runtime, w: &'static Worker) -> bool {
     let mut lists = rt.lists();
     if !w.in_idle_list.get() {
-        // A processor is on its way to us.
-        drop(lists);
-        w.sleep(FOREVER);
         return false;
     }
     let Some(proc) = lists.take_proc(rt) else {
         // All are busy now: no use for a sentinel. Whoever goes idle next takes the role.
-        lists.vacate(rt);
+        if lists.is_sentinel(w) {
+            lists.vacate(rt);
+        }
         return false;
     };
     lists.remove_worker(rt, w);
     leave_sentinel(rt, lists);
     // SAFETY: just taken out of the list.
     unsafe { w.hold(proc) };
-    w.victim.set(victim);
     w.searching.set(true);
     rt.pool.add_searching();
     true

@@ -8,13 +8,24 @@
 //! |---|---|---|---|
 //! | `PROC` | `parcel` holds a processor | `deliver`, after it has written the parcel | `take` |
 //! | `POKE` | look again | `poke` | `take` |
+//! | the rest | 0: the owner is awake, or sleeps on the word. Else it sleeps until its bell is rung, and this is the bell's number plus 1 | `listen`, if there is no mail | `stop_listening` |
+//!
+//! All change the one word by one operation each, so a sender either comes before `listen`, which then refuses, or
+//! learns from what it has replaced which bell to ring. It has the number from the word and rings when the mailbox may be
+//! gone already; hence bells are never closed (`poller/bell.rs`).
 
+#[cfg(loom)]
+use super::model::ring;
+#[cfg(not(loom))]
+use super::poller::ring;
 use crate::primitive::atomic::{AtomicU32, Ordering};
 use crate::primitive::{futex_wait, futex_wake};
 use std::cell::UnsafeCell;
 
 const PROC: u32 = 1;
 const POKE: u32 = 2;
+const MAIL: u32 = PROC | POKE;
+const BELL_SHIFT: u32 = 2;
 
 pub(super) struct Mailbox<P> {
     /// Futex.
@@ -41,14 +52,14 @@ impl<P> Mailbox<P> {
         unsafe { *self.parcel.get() = Some(parcel) };
         let word = &raw const self.word;
         // Release pairs with the Acquire in `take`: the parcel is there.
-        self.word.fetch_or(PROC, Ordering::Release);
-        futex_wake(word, 1);
+        let before = self.word.fetch_or(PROC, Ordering::Release);
+        wake(word, before);
     }
 
     /// Make a sleeping owner look again. The caller knows that the mailbox stays in place.
     pub(super) fn poke(&self) {
-        self.word.fetch_or(POKE, Ordering::Release);
-        futex_wake(&self.word, 1);
+        let before = self.word.fetch_or(POKE, Ordering::Release);
+        wake(&self.word, before);
     }
 
     /// Empty the mailbox; the parcel if one has come.
@@ -65,11 +76,30 @@ impl<P> Mailbox<P> {
     }
 
     pub(super) fn has_mail(&self) -> bool {
-        self.word.load(Ordering::Relaxed) != 0
+        self.word.load(Ordering::Relaxed) & MAIL != 0
+    }
+
+    /// The owner is about to sleep until `bell` is rung. False: there is mail, and nobody will ring.
+    pub(super) fn listen(&self, bell: i32) -> bool {
+        let listening = (bell as u32 + 1) << BELL_SHIFT;
+        self.word.compare_exchange(0, listening, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    /// It sleeps no more. True: there is mail, and the bell was rung for it, or will be.
+    pub(super) fn stop_listening(&self) -> bool {
+        self.word.fetch_and(MAIL, Ordering::Relaxed) & MAIL != 0
     }
 
     /// Sleep until there is mail, or until `deadline`; may return early.
     pub(super) fn sleep(&self, deadline: i64) {
         futex_wait(&self.word, 0, deadline);
+    }
+}
+
+/// Wake the owner, whose word was `before` when the mail came. The word's address alone is used.
+fn wake(word: *const AtomicU32, before: u32) {
+    match (before >> BELL_SHIFT).checked_sub(1) {
+        Some(bell) => ring(bell as i32),
+        None => futex_wake(word, 1),
     }
 }

@@ -16,6 +16,7 @@
 //! | `blocking.rs` | calls that may block, made by the worker without a processor |
 //! | `pin.rs` | goroutines that may run on one thread only |
 //! | `quiet.rs`, `poll.rs` | is everything at rest? looking again from time to time |
+//! | `poller/` | descriptors of the system's: who waits for one, and finding those that are ready |
 //! | `stackless.rs` | goroutines for which there is no stack at the moment |
 //! | `wait.rs`, `timer/` | waiting: claims, queues, deadlines |
 //! | `runtime.rs`, `main.rs`, `fork.rs` | starting it all; `gort_main`; starting afresh in a forked child |
@@ -60,6 +61,7 @@ mod pick;
 mod pin;
 #[cfg_attr(loom, allow(dead_code))] // the models use a part of it
 pub(crate) mod poll;
+pub(crate) mod poller;
 mod pool;
 #[cfg(not(loom))]
 mod proc;

@@ -9,7 +9,7 @@ use super::idle;
 use super::proc::{FAIRNESS, NEXT_STREAK, Proc, coarse};
 use super::runtime::Runtime;
 use super::worker::Worker;
-use super::{pin, thread};
+use super::{pin, poller, thread};
 use crate::coroutine;
 use crate::primitive::atomic::{Ordering, fence};
 use crate::primitive::{FOREVER, now, relax};
@@ -19,7 +19,7 @@ use crate::primitive::{FOREVER, now, relax};
 const ROUNDS: u32 = 12;
 const SPINS: u32 = 50;
 /// Timers are looked at when so many ticks of the CPU's counter (about 10 us) have gone by.
-const TIMER_TICKS: u64 = 25_000;
+pub(super) const TIMER_TICKS: u64 = 25_000;
 /// So many hot stacks a processor keeps while it is idle.
 const IDLE_STACKS: usize = 8;
 
@@ -60,11 +60,12 @@ pub(super) fn next_task(rt: &'static Runtime, w: &'static Worker) -> Task {
 /// From what belongs to the processor, and at fairness ticks from the global queue.
 #[inline]
 fn pick(rt: &'static Runtime, w: &'static Worker, proc: &'static Proc) -> Option<Task> {
-    if proc.timers.next() != FOREVER && timers_wait(proc) {
+    if (proc.timers.next() != FOREVER || poller::in_use()) && timers_wait(proc) {
         let time = now();
         // SAFETY: this worker holds `proc`.
         unsafe { proc.local().clock = coarse(time) };
         run_timers(proc, time);
+        poller::poll_if_stale(rt);
     }
     if w.inbox_len.load(Ordering::Relaxed) != 0
         && let Some(task) = inbox(rt, w, proc)
@@ -174,6 +175,9 @@ fn search(rt: &'static Runtime, w: &'static Worker, proc: &'static Proc) -> Opti
         Proc::count(&proc.steals);
         return Some(task);
     }
+    if let Some(task) = poll_fds(rt, proc) {
+        return Some(task);
+    }
     if !w.searching.get() {
         if !rt.pool.try_search(rt.limit.load(Ordering::Relaxed)) {
             return None;
@@ -213,13 +217,16 @@ fn search(rt: &'static Runtime, w: &'static Worker, proc: &'static Proc) -> Opti
             }
             if fired {
                 // Woken goroutines, and fresh ones: a timer may start some.
-                // SAFETY: this worker holds `proc`.
-                let task =
-                    unsafe { proc.pop_next().or_else(|| proc.pop_woken()).or_else(|| proc.pop_fresh()) };
+                let task = pop_any(proc);
                 if task.is_some() {
                     return task;
                 }
             }
+        }
+        if round > 0
+            && let Some(task) = poll_fds(rt, proc)
+        {
+            return Some(task);
         }
         if round + 1 < rounds {
             for _ in 0..SPINS {
@@ -234,6 +241,17 @@ fn search(rt: &'static Runtime, w: &'static Worker, proc: &'static Proc) -> Opti
         idle::Find::Stalled(victim) => victim.steal_woken().inspect(|_| Proc::count(&proc.steals)),
         _ => None,
     }
+}
+
+/// What the calling worker, which holds `proc`, has just queued there itself.
+fn pop_any(proc: &Proc) -> Option<Task> {
+    // SAFETY: the caller's worker holds it.
+    unsafe { proc.pop_next().or_else(|| proc.pop_woken()).or_else(|| proc.pop_fresh()) }
+}
+
+/// Ask for descriptors that are ready, if anybody waits for one; the calling worker holds `proc`.
+fn poll_fds(rt: &'static Runtime, proc: &Proc) -> Option<Task> {
+    if poller::waiting() && poller::poll(rt) { pop_any(proc) } else { None }
 }
 
 /// The worker has found something: it counts as searching no more, and if it was the last to search, it looks
@@ -292,7 +310,7 @@ fn step_back(rt: &'static Runtime, w: &'static Worker, proc: &'static Proc) {
 
 /// The CPU's own counter: monotonic enough to tell whether about 10 us have gone by.
 #[inline]
-fn cycles() -> u64 {
+pub(super) fn cycles() -> u64 {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: every x86-64 CPU has the instruction, and Linux lets user space run it.
     unsafe {

@@ -36,6 +36,8 @@ pub(super) enum Watch {
     Deep = 1,
     /// It looks at all queues every 50 to 400 us: nobody needs to tell it anything.
     Armed = 2,
+    /// As `Deep`, but it sleeps for descriptors too: who begins to wait for one need not tell it.
+    Poller = 3,
 }
 
 /// A value of the word.
@@ -65,7 +67,8 @@ impl Snapshot {
         match (self.0 & WATCH_MASK) >> WATCH_SHIFT {
             0 => Watch::None,
             1 => Watch::Deep,
-            _ => Watch::Armed,
+            2 => Watch::Armed,
+            _ => Watch::Poller,
         }
     }
 
@@ -85,6 +88,12 @@ impl Snapshot {
     #[inline]
     pub(super) fn wants_arming(self) -> bool {
         self.idle() > 0 && self.watch() != Watch::Armed
+    }
+
+    /// Must whoever begins to wait for a descriptor arm the sentinel?
+    #[inline]
+    pub(super) fn wants_poller(self) -> bool {
+        self.idle() > 0 && matches!(self.watch(), Watch::None | Watch::Deep)
     }
 }
 

@@ -13,12 +13,14 @@
 //! that instant, then everything is at rest at the end of the looks, and for ever.
 
 use super::idle::Lists;
+use super::poller;
 use super::runtime::{Runtime, started};
 use crate::primitive::atomic::{AtomicUsize, Ordering};
 use std::sync::MutexGuard;
 
-/// What will let a goroutine go on and is not seen otherwise: descriptors that are waited for, registrations
-/// for signals, blocking calls, goroutines that go on without a processor.
+/// What will let a goroutine go on and is not seen otherwise: registrations for signals, blocking calls, goroutines
+/// that go on without a processor. Descriptors that are waited for are counted by themselves
+/// ([`super::poller::Waiting`]), by the same rule.
 ///
 /// Whoever starts such a thing raises the count **before** the goroutine that it keeps going leaves its
 /// processor; whoever ends it lowers it **after** that goroutine was made ready (or, if nobody waits for it, at any
@@ -39,7 +41,7 @@ impl Pending {
     }
 
     fn any(&self) -> bool {
-        self.0.load(Ordering::SeqCst) != 0
+        self.0.load(Ordering::SeqCst) != 0 || poller::waiting()
     }
 }
 

@@ -19,6 +19,7 @@ pub(crate) enum WaitReason {
     OnceDo,
     Semacquire,
     BlockingCall,
+    Io,
 }
 
 impl WaitReason {
@@ -37,6 +38,7 @@ impl WaitReason {
         WaitReason::OnceDo,
         WaitReason::Semacquire,
         WaitReason::BlockingCall,
+        WaitReason::Io,
     ];
 
     /// Of a number that was read from somebody's record; `None` if it is none of these.
@@ -60,7 +62,7 @@ impl WaitReason {
             | WaitReason::CondWait
             | WaitReason::OnceDo
             | WaitReason::Semacquire => true,
-            WaitReason::None | WaitReason::Sleep | WaitReason::BlockingCall => false,
+            WaitReason::None | WaitReason::Sleep | WaitReason::BlockingCall | WaitReason::Io => false,
         }
     }
 
@@ -81,6 +83,7 @@ impl WaitReason {
             WaitReason::OnceDo => "sync.Once.Do",
             WaitReason::Semacquire => "semacquire",
             WaitReason::BlockingCall => "blocking call",
+            WaitReason::Io => "IO wait",
         }
     }
 }

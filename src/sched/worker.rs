@@ -20,12 +20,13 @@ use super::exceptions::Exceptions;
 use super::goroutine::{Goroutine, Task};
 use super::idle::Look;
 use super::mail::Mailbox;
+use super::poller::Bell;
 use super::proc::{Proc, coarse};
 use super::roster::Entry;
 use super::timer::TimerNode;
 use crate::primitive::atomic::AtomicU32;
 use crate::primitive::now;
-use std::cell::{Cell, UnsafeCell};
+use std::cell::{Cell, OnceCell, UnsafeCell};
 use std::collections::VecDeque;
 use std::ptr::null_mut;
 use std::sync::Mutex;
@@ -84,6 +85,8 @@ pub(super) struct Worker {
     pub(super) inbox_len: AtomicU32,
     mail: Mailbox<Parcel>,
     pub(super) entry: Entry,
+    /// What wakes it where it sleeps for descriptors. Made when it first does.
+    bell: OnceCell<Bell>,
 }
 
 // SAFETY: see the fields: cells belong to the worker's thread or are guarded as said; the rest is made to be
@@ -110,6 +113,7 @@ impl Worker {
             inbox_len: AtomicU32::new(0),
             mail: Mailbox::new(),
             entry: Entry::new(),
+            bell: OnceCell::new(),
         }
     }
 
@@ -167,6 +171,25 @@ impl Worker {
         self.entry.asleep.set(true);
         self.mail.sleep(deadline);
         self.entry.asleep.set(false);
+    }
+
+    /// Its bell; `None`: there is no descriptor to be had for one.
+    pub(super) fn bell(&self) -> Option<&Bell> {
+        if self.bell.get().is_none() {
+            let _ = self.bell.set(Bell::new()?);
+        }
+        self.bell.get()
+    }
+
+    /// Call `sleep`, which returns when `bell` is rung, unless there is mail. True: there is mail by now.
+    pub(super) fn sleep_with(&self, bell: i32, sleep: impl FnOnce()) -> bool {
+        if !self.mail.listen(bell) {
+            return true;
+        }
+        self.entry.asleep.set(true);
+        sleep();
+        self.entry.asleep.set(false);
+        self.mail.stop_listening()
     }
 
     /// A cheap random number (xorshift32, Marsaglia 2003).

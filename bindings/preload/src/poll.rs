@@ -10,6 +10,9 @@ use crate::{real, runtime};
 use core::ffi::c_int;
 use libc::{nfds_t, pollfd, sigset_t, timespec};
 
+/// All events that `gort_wait_fd` takes. The kernel ignores others.
+const KNOWN: c_int = 0x23ff;
+
 pub(crate) unsafe extern "C" fn poll(fds: *mut pollfd, count: nfds_t, time_out: c_int) -> c_int {
     // SAFETY: what the program gave us.
     let really = || unsafe { real::poll()(fds, count, time_out) };
@@ -79,7 +82,7 @@ unsafe fn poll_with(fds: *mut pollfd, count: nfds_t, limit: i64, really: impl Fn
             let one = asked().next().copied().unwrap_or(pollfd { fd: -1, events: 0, revents: 0 });
             call.until(one.fd, deadline);
             loop {
-                match call.wait(one.events.into(), 0) {
+                match call.wait(c_int::from(one.events) & KNOWN, 0) {
                     Wait::Ready(_) => match look() {
                         Ok(0) => {}
                         ready => break ready,
