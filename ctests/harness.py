@@ -59,7 +59,7 @@ def directives(source):
     """What a test says about itself in comments: `ctest-timeout: 300`, `ctest-cflags: -O0`,
     `ctest-env: NAME=value ...` (one more run, with these variables)."""
     found = {}
-    for key, value in re.findall(r"ctest-(timeout|cflags|env):[ \t]*([^\n]*?)[ \t]*(?:\*/|\n)", source.read_text()):
+    for key, value in re.findall(r"ctest-(timeout|cflags|env|imports|plain):[ \t]*([^\n]*?)[ \t]*(?:\*/|\n)", source.read_text()):
         found.setdefault(key, []).append(value)
     return found
 

@@ -419,7 +419,8 @@ static void errors_are_those_of_libc(void) {
     FAILS_WITH(send(pipes[1], &byte, 1, 0), ENOTSOCK);
     FAILS_WITH(read(pipes[1], &byte, 1), EBADF);
     FAILS_WITH(write(pipes[0], &byte, 1), EBADF);
-    FAILS_WITH(readv(pipes[0], NULL, -1), EINVAL);
+    volatile int negative = -1;
+    FAILS_WITH(readv(pipes[0], NULL, negative), EINVAL);
     close(pipes[0]);
     FAILS_WITH(write(pipes[1], &byte, 1), EPIPE);
     close(pipes[1]);

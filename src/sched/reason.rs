@@ -23,7 +23,7 @@ pub(crate) enum WaitReason {
 }
 
 impl WaitReason {
-    const ALL: [WaitReason; 14] = [
+    const ALL: [WaitReason; 15] = [
         WaitReason::None,
         WaitReason::ChanReceive,
         WaitReason::ChanSend,
