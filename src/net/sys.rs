@@ -48,9 +48,7 @@ pub(crate) unsafe fn write(fd: i32, buf: *const u8, n: usize) -> Result<usize> {
 #[inline]
 pub(crate) unsafe fn send(fd: i32, buf: *const u8, n: usize) -> Result<usize> {
     // SAFETY: the caller's promise; no address.
-    unsafe {
-        call!(libc::SYS_sendto, fd, buf, n, libc::MSG_NOSIGNAL, null::<u8>(), 0).map(|n| n as usize)
-    }
+    unsafe { call!(libc::SYS_sendto, fd, buf, n, libc::MSG_NOSIGNAL, null::<u8>(), 0).map(|n| n as usize) }
 }
 
 pub(crate) fn close(fd: i32) -> Result<()> {

@@ -31,10 +31,8 @@ pub(crate) fn wait_fd(fd: i32, events: i32, deadline: i64) -> i32 {
     let (writing, reading) = (events & WRITING != 0, events & !WRITING != 0 || events == 0);
     let mut attached = Attached(None);
     loop {
-        let seen = [
-            reading.then(|| entry.seen(Direction::Read)),
-            writing.then(|| entry.seen(Direction::Write)),
-        ];
+        let seen =
+            [reading.then(|| entry.seen(Direction::Read)), writing.then(|| entry.seen(Direction::Write))];
         match sys::poll(fd, events as i16) {
             Ok(0) | Err(libc::EINTR) => {}
             Ok(now) => return now.into(),

@@ -36,6 +36,7 @@ impl Drop for Turn<'_> {
     }
 }
 
+#[allow(dead_code)] // the sockets are to use the engine
 impl Fd {
     /// Try `attempt(raw)`, as somebody who reads, until it returns something else than `EAGAIN`: its result, or a status.
     #[inline]
@@ -112,7 +113,11 @@ impl Fd {
             // SAFETY: the caller's promise, of the rest.
             let result = self.keep_trying(Direction::Write, None, |raw| unsafe {
                 let rest = buf.add(done);
-                if self.kind == Kind::Other { pipe::write(raw, rest, left) } else { sys::send(raw, rest, left) }
+                if self.kind == Kind::Other {
+                    pipe::write(raw, rest, left)
+                } else {
+                    sys::send(raw, rest, left)
+                }
             });
             match result {
                 Ok((moved, _)) => done += moved,

@@ -70,11 +70,7 @@ impl Kind {
 
 impl Side {
     fn new() -> Side {
-        Side {
-            deadline: AtomicI64::new(FOREVER),
-            owed: AtomicI32::new(0),
-            dry: AtomicU64::new(NOT_DRY),
-        }
+        Side { deadline: AtomicI64::new(FOREVER), owed: AtomicI32::new(0), dry: AtomicU64::new(NOT_DRY) }
     }
 }
 
@@ -245,7 +241,11 @@ impl Fd {
         let entry = entry_of(self.raw).ok_or(ENOMEM)?;
         let known = std::ptr::eq(entry, self.entry());
         // Of two that come here together, a reader and a writer, the second finds it registered, which does no harm.
-        if known { entry.ensure_attached(self.raw)? } else { entry.attach(self.raw)? }
+        if known {
+            entry.ensure_attached(self.raw)?
+        } else {
+            entry.attach(self.raw)?
+        }
         self.entry.store(std::ptr::from_ref(entry).cast_mut(), Ordering::Release);
         Ok(entry)
     }

@@ -302,6 +302,7 @@ pub(in crate::sched) fn poll_if_stale(rt: &'static Runtime) {
 
 /// Ask the set from any thread that holds no processor, if anybody waits for a descriptor. True: there were events, and
 /// whoever waited for them is in the global queue now.
+#[allow(dead_code)] // for the monitor thread
 pub(crate) fn poll_now() -> bool {
     match started() {
         Some(rt) if waiting() => poll(rt),
