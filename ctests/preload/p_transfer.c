@@ -97,7 +97,8 @@ static int make_pair(int ends[2]) { return socketpair(AF_UNIX, SOCK_STREAM, 0, e
 static int make_pipe(int ends[2]) { return pipe(ends); }
 static int make_tcp(int ends[2]) {
     struct sockaddr_in address;
-    int listener = p_listen(1, &address);
+    int listener = p_listen(1, &address), room = 65536;
+    CHECK_EQ(setsockopt(listener, SOL_SOCKET, SO_RCVBUF, &room, sizeof room), 0);
     ends[1] = socket(AF_INET, SOCK_STREAM, 0);
     CHECK_EQ(connect(ends[1], (struct sockaddr *)&address, sizeof address), 0);
     ends[0] = accept(listener, NULL, NULL);
@@ -148,11 +149,9 @@ static void senders(send_fn send, int (*make)(int[2])) {
     for (int i = 0; i < CROWD; i++) {
         all[i] = (struct sender){.send = send};
         CHECK_EQ(make(all[i].ends), 0);
-        if (make != make_pipe) {
-            int small = 4096;
+        int small = 4096;
+        if (make != make_pipe)
             CHECK_EQ(setsockopt(all[i].ends[1], SOL_SOCKET, SO_SNDBUF, &small, sizeof small), 0);
-            CHECK_EQ(setsockopt(all[i].ends[0], SOL_SOCKET, SO_RCVBUF, &small, sizeof small), 0);
-        }
     }
     p_crowd(&done, send_large, all, sizeof all[0], CROWD);
     p_settle();

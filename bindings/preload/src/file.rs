@@ -4,7 +4,7 @@
 //! is tried with `RWF_NOWAIT`, which is about one call alone, as `MSG_DONTWAIT` is. Pipes know it since Linux 6.4; what
 //! does not is read and written when `poll` calls it ready, by one goroutine at a time (`turn.rs`).
 
-use crate::call::{Call, Wait, is_nonblocking};
+use crate::call::{Call, Wait};
 use crate::errno::{Outcome, answer, outcome, set_errno};
 use crate::{message, real, socket, turn};
 use core::ffi::{c_int, c_void};
@@ -128,8 +128,13 @@ struct Stream {
     number: u64,
 }
 
-/// `None`: leave it to libc.
-fn stream(fd: c_int) -> Option<Stream> {
+/// `None`: leave it to libc. `refused`: an fd that was opened so cannot do what is wanted, and the call fails at once.
+fn stream(fd: c_int, refused: c_int) -> Option<Stream> {
+    // SAFETY: no memory is concerned.
+    let flags = unsafe { libc::fcntl(fd, libc::F_GETFL) };
+    if flags == -1 || flags & libc::O_NONBLOCK != 0 || flags & libc::O_ACCMODE == refused {
+        return None;
+    }
     // SAFETY: all 0 is a status; the place is one.
     let (status, known) = unsafe {
         let mut status: libc::stat = zeroed();
@@ -139,12 +144,11 @@ fn stream(fd: c_int) -> Option<Stream> {
     let kind = status.st_mode & libc::S_IFMT;
     // 0: an eventfd, a timerfd and their like, which are all one inode.
     let waits = matches!(kind, libc::S_IFIFO | libc::S_IFCHR | 0);
-    (known && waits && !is_nonblocking(fd))
-        .then_some(Stream { is_pipe: kind == libc::S_IFIFO, number: status.st_ino })
+    (known && waits).then_some(Stream { is_pipe: kind == libc::S_IFIFO, number: status.st_ino })
 }
 
 fn read_file(fd: c_int, pieces: *const iovec, count: c_int, really: impl Fn(c_int) -> ssize_t) -> ssize_t {
-    let Some(stream) = stream(fd) else { return really(fd) };
+    let Some(stream) = stream(fd, libc::O_WRONLY) else { return really(fd) };
     let mut call = Call::new(fd);
     let before = call.errno;
     let mut knows_nowait = true;
@@ -185,7 +189,7 @@ unsafe fn write_file(
     count: c_int,
     really: impl Fn(c_int) -> ssize_t,
 ) -> ssize_t {
-    let Some(stream) = stream(fd) else { return really(fd) };
+    let Some(stream) = stream(fd, libc::O_RDONLY) else { return really(fd) };
     let mut call = Call::new(fd);
     let before = call.errno;
     // SAFETY: the caller's promise.
