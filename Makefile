@@ -21,7 +21,8 @@ INSTALL ?= install
 # What a program that links libgort.a must link besides.
 LIBS_PRIVATE ?= -lgcc_s -lutil -lrt -lpthread -lm -ldl
 
-.PHONY: build run test install bench stress model check reference tools ctests headers examples clean help
+.PHONY: build run test install bench stress model check reference tools ctests headers examples preload \
+	build-preload clean help
 
 build: ## Build the release library (the default)
 	$(CARGO) build --release --lib
@@ -29,6 +30,11 @@ build: ## Build the release library (the default)
 	@ln -sf $(RELEASE)/libgort.so $(C)/lib/libgort.so
 	@ln -sf $(RELEASE)/libgort.so $(C)/lib/libgort.so.$(MAJOR)
 	@ln -sf $(RELEASE)/libgort.a $(C)/lib/libgort.a
+
+# Not part of build: most programs need it not.
+build-preload: build
+	$(CARGO) build --release -p gort-preload
+	@ln -sf $(RELEASE)/libgort_preload.so $(C)/lib/libgort_preload.so
 
 # The last directory in the C compiler's own list is that of the system's headers.
 SYSTEM_HEADERS = $(shell $(CC) -E -v -x c /dev/null 2>&1 | \
@@ -43,8 +49,9 @@ test: ## Run all tests: of the crate, the header, the installation, C programs, 
 	@$(MAKE) --no-print-directory headers
 	@$(MAKE) --no-print-directory ctests
 	@$(MAKE) --no-print-directory examples
+	@$(MAKE) --no-print-directory preload
 
-headers: build ## Test gort.h in every C and C++ standard, the exported symbols, the installation
+headers: build-preload ## Test gort.h in every C and C++ standard, the exported symbols, the installation
 	ctests/header/run
 
 ctests: build ## Run the C tests (CTEST_ONLY=regex: only those; QUICK=1: one compiler, two processors)
@@ -54,12 +61,17 @@ examples: build ## Build the examples and the programs of the tutorial, and comp
 	ctests/examples
 	ctests/tutorial
 
-install: $(if $(SKIP_BUILD),,build) ## Install to PREFIX below DESTDIR (SKIP_BUILD=1: what is built already)
+preload: build-preload ## Test libgort_preload.so with C programs, libcurl and hiredis (CTEST_ONLY=, QUICK=1)
+	@ctests/preload/run --installed || $(MAKE) --no-print-directory tools
+	ctests/preload/run $(if $(QUICK),--quick)
+
+install: $(if $(SKIP_BUILD),,build-preload) ## Install to PREFIX below DESTDIR (SKIP_BUILD=1: what is built already)
 	$(INSTALL) -d "$(DESTDIR)$(INCLUDEDIR)/gort" "$(DESTDIR)$(LIBDIR)" "$(DESTDIR)$(PKGCONFIGDIR)"
 	$(INSTALL) -m 644 include/gort.h $(wildcard bindings/c/*.h bindings/cpp/*.hpp) "$(DESTDIR)$(INCLUDEDIR)"
 	$(INSTALL) -m 644 $(wildcard bindings/cpp/gort/*.hpp) "$(DESTDIR)$(INCLUDEDIR)/gort"
 	$(INSTALL) -m 644 $(RELEASE)/libgort.a "$(DESTDIR)$(LIBDIR)/libgort.a"
 	$(INSTALL) -m 755 $(RELEASE)/libgort.so "$(DESTDIR)$(LIBDIR)/libgort.so.$(VERSION)"
+	$(INSTALL) -m 755 $(RELEASE)/libgort_preload.so "$(DESTDIR)$(LIBDIR)/libgort_preload.so"
 	ln -sf libgort.so.$(VERSION) "$(DESTDIR)$(LIBDIR)/libgort.so.$(MAJOR)"
 	ln -sf libgort.so.$(MAJOR) "$(DESTDIR)$(LIBDIR)/libgort.so"
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' \
@@ -80,9 +92,9 @@ model: ## Check the models of the concurrent protocols with loom (LOOM_MAX_DURAT
 	    $(CARGO) test --release --lib model
 
 check: ## Check the format, lints, docs, and that the committed gort.h is the one the source makes
-	$(CARGO) fmt --check
-	$(CARGO) clippy --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --document-private-items
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items
 	@if git ls-files --error-unmatch include/gort.h >/dev/null 2>&1; then \
 	    git diff --exit-code -- include/gort.h || \
 	        { echo "include/gort.h was out of date; it is new now: commit it"; exit 1; }; \
@@ -96,9 +108,10 @@ reference: ## Make HTML of gort.h with Doxygen, warnings as errors
 	doxygen docs/Doxyfile
 	@echo "$(GORT_REFERENCE)/index.html"
 
-TOOLS := doxygen clang
+# The last three: libraries and a server that goroutines use unchanged.
+TOOLS := doxygen clang libcurl4-openssl-dev libhiredis-dev redis-server
 
-tools: ## Install what only the checks need (Debian packages, as root): Doxygen, and clang as a second compiler
+tools: ## Install what only the checks need (Debian packages, as root): Doxygen, clang, what libgort_preload.so is tried with
 	apt-get -qq update && apt-get -qq install -y --no-install-recommends $(TOOLS)
 
 clean: ## Remove all that was built: the whole of CARGO_TARGET_DIR

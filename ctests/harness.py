@@ -59,7 +59,8 @@ def directives(source):
     """What a test says about itself in comments: `ctest-timeout: 300`, `ctest-cflags: -O0`,
     `ctest-env: NAME=value ...` (one more run, with these variables), `ctest-alone: why` (nothing else runs beside it)."""
     found = {}
-    for key, value in re.findall(r"ctest-(timeout|cflags|env|alone):[ \t]*([^\n]*?)[ \t]*(?:\*/|\n)", source.read_text()):
+    known = "timeout|cflags|env|alone|imports|plain"
+    for key, value in re.findall(rf"ctest-({known}):[ \t]*([^\n]*?)[ \t]*(?:\*/|\n)", source.read_text()):
         found.setdefault(key, []).append(value)
     return found
 

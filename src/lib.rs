@@ -18,6 +18,7 @@
 //! | [`cpu`] | how many CPUs there are for us |
 //! | [`loaded`] | finding symbols in what is loaded |
 //! | [`fatal`] | errors that end the process |
+//! | [`preload`] | telling `libgort_preload.so` of us |
 //! | [`primitive`] | atomics, spin lock, futex: `std` in earnest, loom in the models |
 
 // A model uses some of the crate only.
@@ -41,6 +42,8 @@ pub(crate) mod loaded;
 #[cfg(not(loom))]
 pub(crate) mod net;
 pub(crate) mod panic;
+#[cfg(not(loom))]
+pub(crate) mod preload;
 pub(crate) mod primitive;
 pub(crate) mod sched;
 pub(crate) mod signal;

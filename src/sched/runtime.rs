@@ -175,6 +175,7 @@ pub(crate) fn start(options: Options) -> Result<&'static Runtime, &'static Runti
     overflow::install();
     fork::install();
     thread::stop_at_exit();
+    crate::preload::attach();
     runtime.set_procs(procs);
     // The queues' own memory management sets itself up when somebody first steals. Now, while no fork can fall
     // into the middle of it.
