@@ -51,6 +51,7 @@ ctests: build ## Run the C tests (CTEST_ONLY=regex: only those; QUICK=1: one com
 	ctests/run $(if $(QUICK),--quick)
 
 examples: build ## Build the examples and the programs of the tutorial, and compare what they print
+	@command -v curl-config >/dev/null || $(MAKE) --no-print-directory tools || true
 	ctests/examples
 	ctests/tutorial
 
@@ -96,9 +97,9 @@ reference: ## Make HTML of gort.h with Doxygen, warnings as errors
 	doxygen docs/Doxyfile
 	@echo "$(GORT_REFERENCE)/index.html"
 
-TOOLS := doxygen clang
+TOOLS := doxygen clang curl libcurl4-openssl-dev
 
-tools: ## Install what only the checks need (Debian packages, as root): Doxygen, and clang as a second compiler
+tools: ## Install what only the checks need (Debian packages, as root): Doxygen, clang, curl and its library
 	apt-get -qq update && apt-get -qq install -y --no-install-recommends $(TOOLS)
 
 clean: ## Remove all that was built: the whole of CARGO_TARGET_DIR
