@@ -6,7 +6,10 @@
 #include "bench.h"
 #include <sys/resource.h>
 
-enum { MESSAGE = 64 };
+enum {
+    MESSAGE = 64,
+    ROOM = 512,         /* asked for by each read: more than comes */
+};
 
 static const struct {
     const char *name;
@@ -26,7 +29,7 @@ static void must_have(const void *handle, int err, const char *what)
 static void serve(void *arg)
 {
     gort_fd_t *peer = arg;
-    char bytes[MESSAGE];
+    char bytes[ROOM];
     int64_t n;
     while ((n = gort_fd_read(peer, bytes, sizeof bytes)) > 0)
         if (gort_fd_write(peer, bytes, (size_t)n) != n)
@@ -51,13 +54,13 @@ struct client {
 static void ask(void *arg)
 {
     const struct client *client = arg;
-    char sent[MESSAGE] = "there and back again", got[MESSAGE];
+    char sent[MESSAGE] = "there and back again", got[ROOM];
     for (int i = 0; i < client->trips; i++) {
         size_t have = 0;
         if (gort_fd_write(client->server, sent, MESSAGE) != MESSAGE)
             bench_must(GORT_EIO, "gort_fd_write");
         while (have < MESSAGE) {
-            int64_t n = gort_fd_read(client->server, got + have, MESSAGE - have);
+            int64_t n = gort_fd_read(client->server, got + have, ROOM - have);
             bench_must(n > 0 ? GORT_OK : GORT_EIO, "gort_fd_read");
             have += (size_t)n;
         }
