@@ -65,7 +65,7 @@ def directives(source):
     return found
 
 
-def compile_c(compiler, source, program, extra=()):
+def compile_c(compiler, source, program, extra=(), libraries=()):
     """Build one C or C++ program against gort.h and libgort.so; None, or what the compiler said."""
     program.parent.mkdir(parents=True, exist_ok=True)
     cxx = source.suffix == ".cpp"
@@ -73,7 +73,7 @@ def compile_c(compiler, source, program, extra=()):
     command = [*compiler, standard, "-Wall", "-Wextra", "-Werror", "-O2", "-g", *CFLAGS, *extra]
     for folder in ["include", "bindings/c", *(["bindings/cpp"] if cxx else [])]:
         command += ["-I", str(ROOT / folder)]
-    command += ["-o", str(program), str(source), *LINK]
+    command += ["-o", str(program), str(source), *LINK, *libraries]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     return None if done.returncode == 0 else shlex.join(command) + "\n" + done.stdout
 

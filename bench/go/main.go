@@ -32,6 +32,7 @@ func bench(name string, round func(), operations int, nanoseconds float64, unit 
 
 var workloads = map[string]func(){
 	"buffered":   buffered,
+	"echo":       echo,
 	"hog":        hog,
 	"mutex":      mutex,
 	"parked":     parked,
