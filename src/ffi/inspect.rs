@@ -60,7 +60,8 @@ pub struct gort_stats_t {
     pub spawned: u64,
     /// OS threads that run goroutines, sleeping ones included.
     pub workers: u64,
-    /// All OS threads of the library: the workers, and one that gives back the memory of unused stacks.
+    /// All OS threads of the library: the workers, one that watches for goroutines that keep theirs, and one that gives
+    /// back the memory of unused stacks.
     pub threads: u64,
     /// How often a goroutine has begun to wait, for whatever it was.
     pub parks: u64,
