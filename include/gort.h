@@ -146,8 +146,8 @@ const char *gort_strerror(int code);
  *  @{ */
 
 /**
- * `gort_options_t.flags`: never more than `max_procs` goroutines run at once, even if one keeps its worker for
- * long.
+ * `gort_options_t.flags`: never more than `max_procs` goroutines run at once. Without it another thread takes over
+ * from a goroutine that has kept its worker for 10 to 20 ms while others wait; with it that one holds up the rest.
  */
 #define GORT_STRICT_PROCS 1
 
@@ -160,7 +160,8 @@ typedef struct gort_options_t {
      */
     size_t size;
     /**
-     * Workers that run goroutines at once, at most 1024. Default: the environment variable GORT_MAXPROCS,
+     * Workers that pick up goroutines to run, at most 1024; a goroutine that keeps its worker for long is counted
+     * out (see GORT_STRICT_PROCS). Default: the environment variable GORT_MAXPROCS,
      * else the CPUs that affinity and cgroup quota allow.
      */
     uint32_t max_procs;

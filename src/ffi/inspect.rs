@@ -61,8 +61,8 @@ pub struct gort_stats_t {
     pub spawned: u64,
     /// OS threads that run goroutines, sleeping ones included.
     pub workers: u64,
-    /// All OS threads of the library: the workers, one that gives back the memory of unused stacks, and one that sends
-    /// signals on.
+    /// All OS threads of the library: the workers, one that watches for goroutines that keep theirs, one that gives
+    /// back the memory of unused stacks, one that sends signals on.
     pub threads: u64,
     /// How often a goroutine has begun to wait, for whatever it was.
     pub parks: u64,

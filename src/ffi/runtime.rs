@@ -5,8 +5,8 @@ use crate::coroutine::Class;
 use crate::sched;
 use std::ffi::{c_int, c_void};
 
-/// `gort_options_t.flags`: never more than `max_procs` goroutines run at once, even if one keeps its worker for
-/// long.
+/// `gort_options_t.flags`: never more than `max_procs` goroutines run at once. Without it another thread takes over
+/// from a goroutine that has kept its worker for 10 to 20 ms while others wait; with it that one holds up the rest.
 pub const GORT_STRICT_PROCS: u32 = 1;
 
 /// How the runtime is to run; for gort_init(). Zero fields mean the default.
@@ -15,7 +15,8 @@ pub const GORT_STRICT_PROCS: u32 = 1;
 pub struct gort_options_t {
     /// sizeof(gort_options_t)
     pub size: usize,
-    /// Workers that run goroutines at once, at most 1024. Default: the environment variable GORT_MAXPROCS,
+    /// Workers that pick up goroutines to run, at most 1024; a goroutine that keeps its worker for long is counted
+    /// out (see GORT_STRICT_PROCS). Default: the environment variable GORT_MAXPROCS,
     /// else the CPUs that affinity and cgroup quota allow.
     pub max_procs: u32,
     /// OS threads that the runtime may have in all; past it: "fatal error: thread exhaustion". Default 10000.

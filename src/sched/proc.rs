@@ -290,6 +290,11 @@ impl Proc {
         !self.others.fresh.is_empty()
     }
 
+    /// Is there anything that thieves do not take at once?
+    pub(super) fn has_woken(&self) -> bool {
+        !self.others.woken.is_empty()
+    }
+
     pub(super) fn woken_len(&self) -> usize {
         self.woken.len()
     }

@@ -12,6 +12,10 @@
 //! processor is idle, and something waits, then all that are stuck are replaced at once. While a processor is idle
 //! nothing needs to be done here: the sentinel, or a worker that was woken, looks after what waits.
 //!
+//! One that goes on spawning while nobody waits but those that it has spawned is not stuck as long as other workers steal
+//! from it, and otherwise for 100 ms: whoever spawns a million goroutines in a row does nothing but feed the workers, and
+//! one more than there are to be would only get in their way.
+//!
 //! **Chains.** Eight goroutines that block one after the other at `max_procs` 1 would hold up the rest for 8 times 10 ms.
 //! So for 16 ms after a replacement the monitor looks every half millisecond, and takes one for stuck after one
 //! millisecond. Replacements in that time do not prolong it: goroutines that compute for 2 to 5 ms each do not get a
@@ -44,6 +48,8 @@ const TICK: i64 = 10_000_000;
 const HURRIED_TICK: i64 = 500_000;
 const HURRIED_PATIENCE: i64 = 1_000_000;
 const HURRY: i64 = 16_000_000;
+/// For so long one may go on spawning from which nobody steals.
+const FEEDING: i64 = 100_000_000;
 /// So many goroutines are moved from one surplus processor at a tick.
 const MOVED: usize = 64;
 /// Its thread's stack; it may have to report that there are too many threads.
@@ -58,12 +64,17 @@ pub(super) struct Monitor {
 #[derive(Clone, Copy, Default)]
 struct Seen {
     ticks: u32,
+    spawned: u64,
+    /// When it was last seen to have picked.
+    picked: i64,
     /// Since when it has not moved, as far as we have looked.
     since: i64,
 }
 
 struct Looks {
     seen: Vec<Seen>,
+    /// How often anybody had stolen from anybody.
+    steals: u64,
     /// Until then we are in a hurry.
     hurry: i64,
 }
@@ -108,7 +119,7 @@ fn run(rt: &'static Runtime) {
     unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1usize) };
     // This thread was not accounted for until it came, and may have kept others from finding a deadlock.
     deadlock::look();
-    let mut looks = Looks { seen: Vec::new(), hurry: 0 };
+    let mut looks = Looks { seen: Vec::new(), steals: 0, hurry: 0 };
     loop {
         let time = now();
         looks.look(rt, time);
@@ -139,16 +150,24 @@ impl Looks {
     /// One tick.
     fn look(&mut self, rt: &'static Runtime, time: i64) {
         let patience = if time < self.hurry { HURRIED_PATIENCE } else { TICK };
+        let steals = rt.procs().fold(0, |sum, p| p.steals.load(Ordering::Relaxed).wrapping_add(sum));
+        let stolen = std::mem::replace(&mut self.steals, steals) != steals;
         let mut stuck = false;
         for (i, proc) in rt.procs().enumerate() {
             if self.seen.len() <= i {
                 self.seen.push(Seen::default());
             }
             let seen = &mut self.seen[i];
-            let ticks = proc.ticks();
+            let (ticks, spawned) = (proc.ticks(), proc.spawned.load(Ordering::Relaxed));
             if ticks != seen.ticks || !runs(proc) {
-                *seen = Seen { ticks, since: time };
+                *seen = Seen { ticks, spawned, picked: time, since: time };
+            } else if spawned != seen.spawned
+                && (stolen || time - seen.picked < FEEDING)
+                && !others_wait(rt, proc, time)
+            {
+                seen.since = time;
             }
+            seen.spawned = spawned;
             stuck |= time - seen.since >= patience;
         }
         if !stuck || rt.pool.load().idle() != 0 {
@@ -207,6 +226,11 @@ impl Looks {
 /// Does a goroutine run there, for all we know? (Null: the processor is idle, or has just been.)
 fn runs(proc: &Proc) -> bool {
     !proc.running.load(Ordering::Relaxed).is_null()
+}
+
+/// Does anything wait besides what was spawned on `proc`, as far as that can be seen from there?
+fn others_wait(rt: &Runtime, proc: &Proc, time: i64) -> bool {
+    proc.has_woken() || proc.timers.next() <= time || rt.timers.next() <= time || !rt.injector.is_empty()
 }
 
 /// Is there anything that somebody could do who had a processor?

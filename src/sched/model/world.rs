@@ -90,8 +90,6 @@ pub(super) enum Bug {
     ReplacedSilently,
     /// The monitor moves what is queued on a surplus processor without the lists' lock.
     MovedWithoutLock,
-    /// ... and tells nobody.
-    MovedSilently,
 }
 
 /// A processor.
