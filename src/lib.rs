@@ -37,7 +37,6 @@ pub mod ffi;
 pub(crate) mod inspect;
 #[cfg(not(loom))]
 pub(crate) mod loaded;
-#[cfg(not(loom))]
 pub(crate) mod net;
 pub(crate) mod panic;
 pub(crate) mod primitive;

@@ -10,5 +10,7 @@
 //! | `sys.rs` | the system calls |
 
 pub(crate) mod fd;
+#[cfg(not(loom))]
 pub(crate) mod sys;
+#[cfg(not(loom))]
 pub(crate) mod wait;
