@@ -39,7 +39,6 @@ pub mod ffi;
 pub(crate) mod inspect;
 #[cfg(not(loom))]
 pub(crate) mod loaded;
-#[cfg(not(loom))]
 pub(crate) mod net;
 pub(crate) mod panic;
 #[cfg(not(loom))]
