@@ -143,13 +143,15 @@ static inline void t_write_all(gort_fd_t *fd, const void *buf, size_t n) {
         FAIL("gort_fd_write of %zu: %jd", n, (intmax_t)put);
 }
 
-/* Descriptors that this process has open. gort opens some at its first wait, and one for a moment now and then. */
-static inline int t_open_fds(void) {
+/* Sockets that this process has open. */
+static inline int t_open_sockets(void) {
+    int n = 0;
     DIR *dir = opendir("/proc/self/fd");
     CHECK(dir != NULL);
-    int n = 0;
-    while (readdir(dir))
-        n++;
+    for (struct dirent *entry; (entry = readdir(dir));) {
+        char target[64] = "";
+        n += readlinkat(dirfd(dir), entry->d_name, target, sizeof target - 1) > 0 && strncmp(target, "socket:", 7) == 0;
+    }
     closedir(dir);
     return n;
 }

@@ -1712,8 +1712,8 @@ typedef struct gort_stats_t {
      */
     uint64_t workers;
     /**
-     * All OS threads of the library: the workers, one that gives back the memory of unused stacks, and one that sends
-     * signals on.
+     * All OS threads of the library: the workers, one that watches for goroutines that keep theirs, one that gives
+     * back the memory of unused stacks, one that sends signals on.
      */
     uint64_t threads;
     /**

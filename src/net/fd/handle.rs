@@ -104,7 +104,7 @@ impl Fd {
     }
 
     /// To be removed when it is closed. Nobody else has a handle yet.
-    pub(crate) fn set_bound(&self, bound: Bound) {
+    pub(in crate::net) fn set_bound(&self, bound: Bound) {
         let _ = self.bound.set(Box::new(bound));
     }
 

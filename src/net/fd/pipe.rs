@@ -60,7 +60,8 @@ fn take_away() {
     let at_once = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: a live set and a live time; it does not wait. By `syscall`: sigtimedwait is a point of cancellation.
     unsafe {
-        libc::syscall(libc::SYS_rt_sigtimedwait, &raw const *&sigpipe(), null::<u8>(), &raw const at_once, 8)
-    };
+        let set = sigpipe();
+        libc::syscall(libc::SYS_rt_sigtimedwait, &raw const set, null::<u8>(), &raw const at_once, 8);
+    }
     set_errno(saved);
 }
