@@ -3,7 +3,7 @@
  */
 #include "t_trail.h"
 
-#include <pthread.h>
+#include <sys/time.h>
 
 #define NOINLINE __attribute__((noinline))
 
@@ -371,8 +371,28 @@ static int all_wait(void *arg) {
 
 static void deadlock(void) { gort_main(all_wait, gort_chan_new(0, 0)); }
 
+static void leave(int signo) {
+    (void)signo;
+    _exit(43);
+}
+
+static int call_and_wait_both(void *arg) {
+    CHECK_EQ(gort_spawn(call_what_receives, arg), GORT_OK);
+    gort_chan_recv(arg, NULL);
+    return 1;
+}
+
+/* Even a call that waits in gort is one, as far as gort can know. */
+static void waits_in_gort(void) {
+    struct itimerval soon = {.it_value = {0, 100000}};
+    signal(SIGALRM, leave);
+    CHECK_EQ(setitimer(ITIMER_REAL, &soon, NULL), 0);
+    gort_main(call_and_wait_both, gort_chan_new(0, 0));
+}
+
 static void a_call_is_no_deadlock_and_hides_none_when_it_is_over(void) {
     CHILD_EXITS(no_deadlock, 43);
+    CHILD_EXITS(waits_in_gort, 43);
     for (int i = 0; i < (int)t_n(10, 3); i++)
         CHILD_DIES(deadlock, "fatal error: all goroutines are asleep - deadlock!\n");
 }
@@ -404,6 +424,7 @@ int main(int argc, char **argv) {
     T_CHILD(exit_while_calls_come_and_go);
     T_CHILD(fork_and_return);
     T_CHILD(no_deadlock);
+    T_CHILD(waits_in_gort);
     T_CHILD(deadlock);
     T_CHILD(too_many);
     RUN_BOTH(a_panic_in_a_call_goes_on_in_the_caller);

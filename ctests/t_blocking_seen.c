@@ -103,6 +103,7 @@ static void call_what_keeps(void *arg) {
 
 static void what_a_call_can_reach_is_no_leak(void) {
     struct calls c;
+    t_quiet();
     size_t before = gort_num_goroutines();
     begin(&c);
     for (int i = 0; i < 8; i++)

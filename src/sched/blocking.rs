@@ -1,9 +1,9 @@
 //! `gort_blocking`: a function that may block runs on the worker's own stack, without a processor.
 //!
 //! The one thing to know: **the goroutine parks, and its worker makes the call for it**, right where it would
-//! otherwise look for the next goroutine: on the thread's stack, with no goroutine current and no processor held. So
-//! the function is on a plain thread for all that gort's calls can tell, a locked or pinned goroutine's function runs
-//! on that goroutine's thread, and the rest of gort has only to know that a worker may be away.
+//! otherwise look for the next goroutine: on the thread's stack, with no goroutine current, no processor held, and the
+//! host's signal mask. So the function is on a plain thread for all that it can tell, a locked or pinned goroutine's
+//! function runs on that goroutine's thread, and the rest of gort has only to know that a worker may be away.
 //!
 //! 1. The goroutine raises `Pending`, so that nobody takes its waiting for a deadlock, and leaves ([`blocking`]).
 //! 2. The worker hands its processor off (to another worker, if there is anything to run), is counted out of gort's
@@ -19,6 +19,7 @@
 use super::goroutine::{Goroutine, State};
 use super::reason::WaitReason;
 use super::runtime::{Runtime, rt};
+use super::thread::HostMask;
 use super::wait::Order;
 use super::worker::{Left, Worker};
 use super::{current, fork, idle, switch};
@@ -98,6 +99,7 @@ pub(super) unsafe fn serve(rt: &'static Runtime, w: &'static Worker, g: *mut Gor
     ACCOUNTED.sub();
     idle::hand_off(rt, w);
     w.entry.calls_from((&raw const call).addr());
+    let mask = HostMask::take(rt);
     // SAFETY: the goroutine is parked until we make it ready. Nothing in the scheduler's frames needs to be dropped.
     unsafe { Call::make(call) };
     if current::worker().is_null() {
@@ -105,6 +107,7 @@ pub(super) unsafe fn serve(rt: &'static Runtime, w: &'static Worker, g: *mut Gor
         // SAFETY: as above.
         end_forked(unsafe { (*call).raised });
     }
+    mask.give_back();
     w.entry.calls_no_more();
     // It may have left exceptions of C++ behind, as a goroutine may that ends; and loaded a C++ runtime.
     w.exceptions.drop_any();

@@ -57,18 +57,11 @@ pub(super) fn signal_mask() -> libc::sigset_t {
     }
 }
 
-fn spawn_thread(w: &'static Worker) -> Result<(), i32> {
-    // SAFETY: all structures are initialised before they are used and live until the end of the block; the
-    // signal mask of the calling thread is put back.
+/// What workers block: all but what their own instructions cause, and SIGPROF, for profilers.
+fn blocked() -> libc::sigset_t {
+    // SAFETY: a live set, which the first call fills in; the signals exist.
     unsafe {
-        let mut attr = std::mem::zeroed::<libc::pthread_attr_t>();
-        if libc::pthread_attr_init(&mut attr) != 0 {
-            return Err(libc::ENOMEM);
-        }
-        libc::pthread_attr_setstacksize(&mut attr, STACK);
-        libc::pthread_attr_setdetachstate(&mut attr, libc::PTHREAD_CREATE_DETACHED);
-        let mut all = std::mem::zeroed::<libc::sigset_t>();
-        let mut old = std::mem::zeroed::<libc::sigset_t>();
+        let mut all = std::mem::zeroed();
         libc::sigfillset(&mut all);
         for signal in [
             libc::SIGSEGV,
@@ -81,7 +74,73 @@ fn spawn_thread(w: &'static Worker) -> Result<(), i32> {
         ] {
             libc::sigdelset(&mut all, signal);
         }
-        libc::pthread_sigmask(libc::SIG_BLOCK, &all, &mut old);
+        all
+    }
+}
+
+/// The signals of a set, as far as they can be blocked; real-time ones above 64 aside.
+fn word(mut set: libc::sigset_t) -> u64 {
+    const { assert!(size_of::<libc::sigset_t>() >= 4) };
+    let mut word = 0;
+    // SAFETY: a live set, without padding as far as it is read.
+    unsafe {
+        libc::sigdelset(&mut set, libc::SIGKILL);
+        libc::sigdelset(&mut set, libc::SIGSTOP);
+        let bytes = size_of::<libc::sigset_t>().min(8);
+        (&raw mut word).cast::<u8>().copy_from_nonoverlapping((&raw const set).cast(), bytes);
+    }
+    word
+}
+
+/// While a worker runs a function as one of the host's threads, it has the signal mask of the thread that started the
+/// runtime, so that programs which the function starts are not born with all signals blocked. Not if its
+/// goroutine, which has the thread to itself, has set another mask than that of workers: that is what it wants.
+pub(super) struct HostMask {
+    before: libc::sigset_t,
+    changed: bool,
+}
+
+impl HostMask {
+    /// Have it, on the calling worker.
+    pub(super) fn take(rt: &Runtime) -> HostMask {
+        // SAFETY: live sets.
+        unsafe {
+            let mut before = std::mem::zeroed();
+            libc::pthread_sigmask(libc::SIG_SETMASK, &rt.host_mask, &mut before);
+            let changed = word(before) == word(blocked());
+            let mask = HostMask { before, changed };
+            if !changed {
+                mask.set_back();
+            }
+            mask
+        }
+    }
+
+    /// Whatever the function has made of it.
+    pub(super) fn give_back(&self) {
+        if self.changed {
+            self.set_back();
+        }
+    }
+
+    fn set_back(&self) {
+        // SAFETY: a live set.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &self.before, null_mut()) };
+    }
+}
+
+fn spawn_thread(w: &'static Worker) -> Result<(), i32> {
+    // SAFETY: all structures are initialised before they are used and live until the end of the block; the
+    // signal mask of the calling thread is put back.
+    unsafe {
+        let mut attr = std::mem::zeroed::<libc::pthread_attr_t>();
+        if libc::pthread_attr_init(&mut attr) != 0 {
+            return Err(libc::ENOMEM);
+        }
+        libc::pthread_attr_setstacksize(&mut attr, STACK);
+        libc::pthread_attr_setdetachstate(&mut attr, libc::PTHREAD_CREATE_DETACHED);
+        let mut old = std::mem::zeroed::<libc::sigset_t>();
+        libc::pthread_sigmask(libc::SIG_BLOCK, &blocked(), &mut old);
         let mut thread = std::mem::zeroed::<libc::pthread_t>();
         let mut error;
         let mut tries = 0;

@@ -11,6 +11,7 @@
 //! | `park.rs` | commit after the switch; waker against deadline | `Wait`, `Queue`, `TimerHeap` |
 //! | `slot.rs` | `next`: owner against thief | none: three operations on one word, written out |
 //! | `mail.rs` | sending a processor to a worker | `Mailbox` |
+//! | `blocking.rs` | the end of a blocking call | `Pool`, `Mailbox`, `Accounted` |
 //! | `deadlock.rs` | everybody at rest: found, and never wrongly | `Accounted`, `Wait`, `Queue`, `Poll` |
 //! | `stackless.rs` | waiting for a stack | none: it hangs on the stacks themselves |
 //!
@@ -29,6 +30,7 @@
 //! - crossbeam's `Stealer::is_empty` has a fence inside, before the load of the producer's index, and the
 //!   injector's accesses are all `SeqCst`.
 
+mod blocking;
 mod deadlock;
 mod look;
 mod mail;
