@@ -29,24 +29,48 @@ static void fill(gort_fd_t *f) {
     CHECK_EQ(gort_fd_set_write_deadline(f, GORT_FOREVER), GORT_OK);
 }
 
+/* A descriptor that is neither ready to be read nor to be written. */
+struct late {
+    gort_fd_t *f;
+    int64_t delay;
+};
+
+static void read_late(void *arg) {
+    struct late *l = arg;
+    char c;
+    int64_t until = gort_now() + l->delay;
+    CHECK_EQ(gort_fd_set_read_deadline(l->f, until), GORT_OK);
+    CHECK_EQ(gort_fd_read(l->f, &c, 1), GORT_ETIMEDOUT);
+    CHECK(gort_now() >= until);
+}
+
+static void write_late(void *arg) {
+    struct late *l = arg;
+    int64_t until = gort_now() + l->delay;
+    CHECK_EQ(gort_fd_set_write_deadline(l->f, until), GORT_OK);
+    CHECK_EQ(gort_fd_write(l->f, "x", 1), GORT_ETIMEDOUT);
+    CHECK(gort_now() >= until);
+}
+
 static void none_is_early_from_a_nanosecond_to_a_second(void) {
-    gort_fd_t *a, *b;
-    make_pair(&a, &b);
-    fill(a);
-    static const int64_t delays[] = {1, 1000, 50000, T_MS, 20 * T_MS, 400 * T_MS};
+    static const int64_t delays[] = {1, 1000, 50000, T_MS, 20 * T_MS, 300 * T_MS, 1000 * T_MS};
+    struct late late[T_LEN(delays)];
+    gort_fd_t *peers[T_LEN(delays)];
+    gort_waitgroup_t done = {0};
     for (size_t i = 0; i < T_LEN(delays); i++) {
-        char c;
-        int64_t until = gort_now() + delays[i];
-        CHECK_EQ(gort_fd_set_read_deadline(a, until), GORT_OK);
-        CHECK_EQ(gort_fd_read(a, &c, 1), GORT_ETIMEDOUT);
-        CHECK(gort_now() >= until);
-        until = gort_now() + delays[i];
-        CHECK_EQ(gort_fd_set_write_deadline(a, until), GORT_OK);
-        CHECK_EQ(gort_fd_write(a, &c, 1), GORT_ETIMEDOUT);
-        CHECK(gort_now() >= until);
+        late[i].delay = delays[i];
+        make_pair(&late[i].f, &peers[i]);
+        fill(late[i].f);
     }
-    gort_fd_release(a);
-    gort_fd_release(b);
+    for (size_t i = 0; i < T_LEN(delays); i++) {
+        (i % 2 ? t_go : t_go_thread)(&done, read_late, &late[i]);
+        (i % 2 ? t_go_thread : t_go)(&done, write_late, &late[i]);
+    }
+    gort_waitgroup_wait(&done);
+    for (size_t i = 0; i < T_LEN(delays); i++) {
+        gort_fd_release(late[i].f);
+        gort_fd_release(peers[i]);
+    }
 }
 
 static void a_past_one_beats_data_and_room_until_it_is_moved(void) {
@@ -139,13 +163,13 @@ static void moving_one_wakes_all_who_wait(void) {
 /* Deadlines are moved to and fro while bytes go by: none is lost, none comes twice. */
 struct stream {
     gort_fd_t *r, *w;
-    long n, timeouts;
+    long timeouts;
     atomic_int stop;
 };
 
 static void read_in_spite_of_deadlines(void *arg) {
     struct stream *s = arg;
-    for (long i = 0; i < s->n;) {
+    for (long i = 0;;) {
         long got = -1;
         int64_t n = gort_fd_read(s->r, &got, sizeof got);
         if (n == GORT_ETIMEDOUT) {
@@ -154,6 +178,8 @@ static void read_in_spite_of_deadlines(void *arg) {
             continue;
         }
         CHECK_EQ(n, sizeof got);
+        if (got == -1)
+            break;
         CHECK_EQ(got, i);
         i++;
     }
@@ -175,19 +201,22 @@ static void move_deadlines(void *arg) {
 }
 
 static void nothing_is_lost_while_deadlines_are_moved(void) {
-    struct stream s = {.n = t_n(3000, 300)};
+    struct stream s = {0};
+    int64_t until;
     make_pair(&s.r, &s.w);
     gort_waitgroup_t done = {0};
     t_go(&done, read_in_spite_of_deadlines, &s);
     t_go(&done, move_deadlines, &s);
     t_go_thread(&done, move_deadlines, &s);
-    for (long i = 0; i < s.n; i++) {
+    for (long i = 0; t_again(i, 3000, &until); i++) {
         CHECK_EQ(gort_fd_write(s.w, &i, sizeof i), sizeof i);
         if (i % 3 == 0)
             gort_yield();
         if (i % 64 == 0)
             gort_sleep(30000);
     }
+    long end = -1;
+    CHECK_EQ(gort_fd_write(s.w, &end, sizeof end), sizeof end);
     gort_waitgroup_wait(&done);
     gort_fd_release(s.r);
     gort_fd_release(s.w);

@@ -27,19 +27,18 @@ pub(crate) fn wait_fd(fd: i32, events: i32, deadline: i64) -> i32 {
     if fd < 0 || events & !KNOWN != 0 {
         return EINVAL;
     }
-    let Some(entry) = entry_of(fd) else { return ENOMEM };
     let (writing, reading) = (events & WRITING != 0, events & !WRITING != 0 || events == 0);
+    // A number that is not open is not worth a record.
+    if let Some(result) = ask(fd, events, deadline) {
+        return result;
+    }
+    let Some(entry) = entry_of(fd) else { return ENOMEM };
     let mut attached = Attached(None);
     loop {
         let seen =
             [reading.then(|| entry.seen(Direction::Read)), writing.then(|| entry.seen(Direction::Write))];
-        match sys::poll(fd, events as i16) {
-            Ok(0) | Err(libc::EINTR) => {}
-            Ok(now) => return now.into(),
-            Err(errno) => return -errno,
-        }
-        if deadline != FOREVER && deadline <= now() {
-            return ETIMEDOUT;
+        if let Some(result) = ask(fd, events, deadline) {
+            return result;
         }
         if attached.0.is_none() {
             match entry.attach(fd) {
@@ -63,6 +62,16 @@ pub(crate) fn wait_fd(fd: i32, events: i32, deadline: i64) -> i32 {
         // Both status codes lead to another look, which tells what holds even then.
         let _ = entry.wait(seen, || Ok(deadline));
         drop(waiting);
+    }
+}
+
+/// What to return, if it is time.
+fn ask(fd: i32, events: i32, deadline: i64) -> Option<i32> {
+    match sys::poll(fd, events as i16) {
+        Ok(0) | Err(libc::EINTR) if deadline != FOREVER && deadline <= now() => Some(ETIMEDOUT),
+        Ok(0) | Err(libc::EINTR) => None,
+        Ok(now) => Some(now.into()),
+        Err(errno) => Some(-errno),
     }
 }
 

@@ -97,6 +97,7 @@ impl Lists {
 
     fn put_worker(&mut self, w: &'static Worker) {
         w.in_idle_list.set(true);
+        w.dozes.set(false);
         self.workers.push(w);
     }
 
@@ -138,6 +139,18 @@ impl Lists {
             rt.deep_until.store(FOREVER, Ordering::SeqCst);
             rt.pool.set_watch(Watch::Armed);
         }
+    }
+
+    /// The role is vacant: give it to an idle worker that is about to look round anyway, if there is one. It need not be
+    /// woken for it, which would cost more than many an event takes to serve.
+    fn give_role_to_a_dozer(&mut self, rt: &Runtime) -> bool {
+        let dozer = self.workers.iter().copied().find(|w| w.dozes.get());
+        if dozer.is_none() || self.sentinel.is_some() || self.procs.is_empty() {
+            return false;
+        }
+        self.sentinel = dozer;
+        rt.pool.set_watch(Watch::Armed);
+        true
     }
 
     /// Take a worker out of the list, the sentinel only if there is no other.
@@ -421,6 +434,10 @@ pub(super) fn wait_for_proc(rt: &'static Runtime, w: &'static Worker) {
 }
 
 fn wait_in_list(rt: &'static Runtime, w: &'static Worker, mut lists: MutexGuard<'_, Lists>) {
+    // A sentinel that lost its role to one who had come to it by a descriptor (`take_role`) is likely to get it back soon:
+    // it dozes on as long as the poller is asked meanwhile.
+    let mut asked = poller::last_poll();
+    let mut doze = false;
     loop {
         let vacant = lists.sentinel.is_none() && !lists.procs.is_empty() && !lists.closed;
         if vacant && w.in_idle_list.get() {
@@ -428,13 +445,18 @@ fn wait_in_list(rt: &'static Runtime, w: &'static Worker, mut lists: MutexGuard<
             rt.pool.set_watch(Watch::Armed);
         }
         let sentinel = lists.is_sentinel(w);
+        let last = poller::last_poll();
+        doze &= last != asked && w.in_idle_list.get() && !lists.procs.is_empty();
+        asked = last;
+        w.dozes.set(doze && !sentinel);
         drop(lists);
         if sentinel {
             if watch(rt, w) {
                 return;
             }
+            doze = true;
         } else {
-            w.sleep(FOREVER);
+            w.sleep(if doze { now() + LOOK_LONGEST } else { FOREVER });
         }
         if w.take_mail() {
             return;
@@ -452,7 +474,10 @@ fn watch(rt: &'static Runtime, w: &'static Worker) -> bool {
     let (mut asked, mut polled) = (poller::last_poll(), true);
     loop {
         // Before the look: who puts a processor with a timer into the list meanwhile must arm us.
-        if !say(rt, w, || rt.deep_until.store(FOREVER, Ordering::SeqCst)) {
+        if !say(rt, w, || {
+            rt.deep_until.store(FOREVER, Ordering::SeqCst);
+            w.dozes.set(true);
+        }) {
             return false;
         }
         let time = now();
@@ -499,27 +524,33 @@ fn watch(rt: &'static Runtime, w: &'static Worker) -> bool {
                 return false;
             }
             continue;
-        } else if !say(rt, w, || rt.deep_until.store(earliest, Ordering::SeqCst)) {
+        } else if !say(rt, w, || {
+            rt.deep_until.store(earliest, Ordering::SeqCst);
+            w.dozes.set(false);
+        }) {
             return false;
         }
-        if waiting && !elsewhere {
+        // Who begins to wait now reads Poller, if that is what was said, and relies on it.
+        let in_poller = state.watch() == Watch::Poller || (waiting && !elsewhere);
+        if in_poller {
             poller::sleep(w, deadline);
-            let harvest = Harvest::take();
-            if !harvest.is_empty() {
-                // First a processor, then who is ready for it.
-                let taken = take_proc_for(rt, w);
-                harvest.wake();
-                if taken {
-                    return true;
-                }
-            }
-            asked = poller::last_poll();
         } else {
             w.sleep(deadline);
         }
         let last = poller::last_poll();
         polled = last != asked;
-        asked = last;
+        if in_poller {
+            let harvest = Harvest::take();
+            if !harvest.is_empty() {
+                // First a processor, then who is ready for it.
+                let taken = take_proc_for(rt, w, true);
+                harvest.wake();
+                if taken {
+                    return true;
+                }
+            }
+        }
+        asked = poller::last_poll();
         if w.has_mail() {
             return false;
         }
@@ -539,7 +570,7 @@ fn say(rt: &Runtime, w: &Worker, what: impl FnOnce()) -> bool {
 
 /// The sentinel has found something to do: take a processor and go.
 fn take_up(rt: &'static Runtime, w: &'static Worker, victim: Option<&'static Proc>) -> bool {
-    let taken = take_proc_for(rt, w);
+    let taken = take_proc_for(rt, w, false);
     if taken {
         w.victim.set(victim);
     }
@@ -547,8 +578,8 @@ fn take_up(rt: &'static Runtime, w: &'static Worker, victim: Option<&'static Pro
 }
 
 /// Take a processor for the sentinel, which leaves the role; it counts as searching. False: a processor is on its way
-/// to it already, or all are busy.
-fn take_proc_for(rt: &'static Runtime, w: &'static Worker) -> bool {
+/// to it already, or all are busy. `briefly`: it is taken for descriptors that are ready, and likely to be back soon.
+fn take_proc_for(rt: &'static Runtime, w: &'static Worker, briefly: bool) -> bool {
     let mut lists = rt.lists();
     if !w.in_idle_list.get() {
         return false;
@@ -561,7 +592,11 @@ fn take_proc_for(rt: &'static Runtime, w: &'static Worker) -> bool {
         return false;
     };
     lists.remove_worker(rt, w);
-    leave_sentinel(rt, lists);
+    if briefly && lists.give_role_to_a_dozer(rt) {
+        drop(lists);
+    } else {
+        leave_sentinel(rt, lists);
+    }
     // SAFETY: just taken out of the list.
     unsafe { w.hold(proc) };
     w.searching.set(true);

@@ -15,7 +15,7 @@
 //! gone already; hence bells are never closed (`poller/bell.rs`).
 
 #[cfg(loom)]
-use super::model::ring;
+use super::threads_only::ring;
 #[cfg(not(loom))]
 use super::poller::ring;
 use crate::primitive::atomic::{AtomicU32, Ordering};

@@ -79,6 +79,8 @@ pub(super) struct Worker {
     pub(super) victim: Cell<Option<&'static Proc>>,
     /// Guarded by the idle lists' lock (so is being put into `inbox`).
     pub(super) in_idle_list: Cell<bool>,
+    /// It will look soon, by itself, whether it is the sentinel. Guarded as `in_idle_list`.
+    pub(super) dozes: Cell<bool>,
     /// Pinned goroutines that became ready while this worker held a processor.
     pub(super) inbox: Mutex<VecDeque<Task>>,
     /// The length of `inbox`, to be read without the lock.
@@ -109,6 +111,7 @@ impl Worker {
             look: UnsafeCell::new(Look::new()),
             victim: Cell::new(None),
             in_idle_list: Cell::new(false),
+            dozes: Cell::new(false),
             inbox: Mutex::new(VecDeque::new()),
             inbox_len: AtomicU32::new(0),
             mail: Mailbox::new(),

@@ -4,6 +4,7 @@
 
 use crate::primitive::FOREVER;
 use crate::sched::mail::Mailbox;
+use crate::sched::threads_only::{ring, sleep_by, the_bell};
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicU32, Ordering};
 use loom::sync::{Arc, Mutex};
@@ -17,6 +18,8 @@ trait Mail: Send + Sync + 'static {
     /// As `Worker::take_mail`.
     fn take(&self) -> Option<Proc>;
     fn sleep(&self);
+    /// As `Worker::sleep_with`.
+    fn sleep_by(&self, bell: i32);
 }
 
 /// A processor on its way: the sender writes to it before it sends it, the owner when it has it.
@@ -58,6 +61,13 @@ impl Mail for Mailbox<Proc> {
 
     fn sleep(&self) {
         Mailbox::sleep(self, FOREVER);
+    }
+
+    fn sleep_by(&self, bell: i32) {
+        if self.listen(bell) {
+            sleep_by(bell);
+            self.stop_listening();
+        }
     }
 }
 
@@ -119,11 +129,84 @@ impl<const BUG: u32> Mail for Broken<BUG> {
     fn sleep(&self) {
         thread::yield_now();
     }
+
+    fn sleep_by(&self, _: i32) {
+        thread::yield_now();
+    }
+}
+
+const LISTENS_BLINDLY: u32 = 0;
+const RINGS_NOBODY: u32 = 1;
+const STOPS_BLINDLY: u32 = 2;
+
+/// `LISTENS_BLINDLY`: says that it sleeps by the bell without a look for mail. `RINGS_NOBODY`: who sends looks first
+/// whether the owner listens, and then puts its bit. `STOPS_BLINDLY`: mail that came meanwhile is wiped out.
+struct BadListener<const BUG: u32> {
+    mail: Mailbox<Proc>,
+    word: AtomicU32,
+}
+
+impl<const BUG: u32> BadListener<BUG> {
+    fn announce(&self, bit: u32) {
+        if BUG == RINGS_NOBODY {
+            let listens = self.word.load(Ordering::Acquire) & 4 != 0;
+            self.word.fetch_or(bit, Ordering::Release);
+            if listens {
+                ring(0);
+            }
+        } else if self.word.fetch_or(bit, Ordering::Release) & 4 != 0 {
+            ring(0);
+        }
+    }
+}
+
+impl<const BUG: u32> Mail for BadListener<BUG> {
+    fn new() -> Self {
+        BadListener { mail: Mailbox::new(), word: AtomicU32::new(0) }
+    }
+
+    fn deliver(&self, parcel: Proc) {
+        // Where the parcel lies is not what is wrong here.
+        // SAFETY: the models have one sender at a time.
+        unsafe { self.mail.deliver(parcel) };
+        self.announce(1);
+    }
+
+    fn poke(&self) {
+        self.announce(2);
+    }
+
+    fn take(&self) -> Option<Proc> {
+        if self.word.swap(0, Ordering::AcqRel) & 1 == 0 {
+            return None;
+        }
+        // SAFETY: called by the model's owner only.
+        unsafe { self.mail.take() }
+    }
+
+    fn sleep(&self) {
+        thread::yield_now();
+    }
+
+    fn sleep_by(&self, bell: i32) {
+        if BUG == LISTENS_BLINDLY {
+            self.word.store(4, Ordering::Release);
+        } else if self.word.compare_exchange(0, 4, Ordering::AcqRel, Ordering::Relaxed).is_err() {
+            return;
+        }
+        sleep_by(bell);
+        if BUG == STOPS_BLINDLY {
+            self.word.store(0, Ordering::Release);
+        } else {
+            self.word.fetch_and(3, Ordering::AcqRel);
+        }
+    }
 }
 
 /// A sender, somebody who pokes, and the owner. Once the owner waits again, the sender has another processor.
-fn two_processors<M: Mail>() {
-    loom::model(|| {
+fn two_processors<M: Mail>(by_bell: bool) {
+    loom::model(move || {
+        let bell = the_bell();
         let mail = Arc::new(M::new());
         let waits_again = Arc::new(Mutex::new(false));
         let (first, first_sent) = Proc::new();
@@ -151,7 +234,11 @@ fn two_processors<M: Mail>() {
                 proc.touch();
                 break;
             }
-            mail.sleep();
+            if by_bell {
+                mail.sleep_by(bell);
+            } else {
+                mail.sleep();
+            }
         }
         *waits_again.lock().unwrap() = true;
         let sent = sender.join().unwrap();
@@ -168,23 +255,46 @@ fn two_processors<M: Mail>() {
 
 #[test]
 fn model_mail_arrives_once() {
-    two_processors::<Mailbox<Proc>>();
+    two_processors::<Mailbox<Proc>>(false);
+}
+
+#[test]
+fn model_mail_arrives_where_the_owner_sleeps_by_a_bell() {
+    two_processors::<Mailbox<Proc>>(true);
+}
+
+#[test]
+#[should_panic]
+fn model_listening_without_a_look_loses_mail() {
+    two_processors::<BadListener<LISTENS_BLINDLY>>(true);
+}
+
+#[test]
+#[should_panic]
+fn model_mail_that_does_not_see_the_listener_rings_nobody() {
+    two_processors::<BadListener<RINGS_NOBODY>>(true);
+}
+
+#[test]
+#[should_panic]
+fn model_mail_wiped_out_at_the_end_of_the_sleep_is_lost() {
+    two_processors::<BadListener<STOPS_BLINDLY>>(true);
 }
 
 #[test]
 #[should_panic(expected = "there is no processor")]
 fn model_mail_announced_too_early() {
-    two_processors::<Broken<EARLY>>();
+    two_processors::<Broken<EARLY>>(false);
 }
 
 #[test]
 #[should_panic]
 fn model_mail_cleared_without_a_look_is_lost() {
-    two_processors::<Broken<CLEARS_BLINDLY>>();
+    two_processors::<Broken<CLEARS_BLINDLY>>(false);
 }
 
 #[test]
 #[should_panic(expected = "Causality violation")]
 fn model_mail_with_a_relaxed_word_is_seen_half_written() {
-    two_processors::<Broken<RELAXED>>();
+    two_processors::<Broken<RELAXED>>(false);
 }

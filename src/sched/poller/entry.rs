@@ -69,6 +69,8 @@ unsafe impl Send for Entry {}
 pub(crate) type Refused = i32;
 
 impl Entry {
+    /// All zero: see `table.rs`.
+    #[cfg(any(test, loom))]
     pub(crate) fn new() -> Self {
         Entry {
             lock: SpinLock::new(),
@@ -78,6 +80,16 @@ impl Entry {
             generation: AtomicU32::new(0),
             inner: UnsafeCell::new(Inner { waiters: [Queue::new(), Queue::new()], users: 0 }),
         }
+    }
+
+    /// As [`Entry::new`] makes it?
+    #[cfg(all(test, not(loom)))]
+    pub(super) fn is_like_new(&self) -> bool {
+        let mut locked = self.lock();
+        let inner = locked.inner();
+        let fresh = inner.users == 0 && inner.waiters.iter().all(Queue::is_empty);
+        let words = [&self.events[0], &self.events[1], &self.sticky, &self.epoch, &self.generation];
+        fresh && words.iter().all(|word| word.load(Ordering::Relaxed) == 0)
     }
 
     /// The count of events, to be read before the system call that is tried. Acquire: the call comes after.

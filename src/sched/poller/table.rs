@@ -6,6 +6,7 @@
 use super::entry::Entry;
 use crate::primitive::SpinLock;
 use crate::primitive::atomic::{AtomicPtr, Ordering};
+use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::ptr::null_mut;
 
 /// Numbers of the first block. 2^6 to 2^30, which is more than a process may have.
@@ -38,18 +39,27 @@ pub(crate) fn entry_of(fd: i32) -> Option<&'static Entry> {
         return Some(entry);
     }
     let (block, at, len) = place(fd)?;
-    let mut records: Vec<Entry> = Vec::new();
-    records.try_reserve_exact(len).ok()?;
-    records.extend((0..len).map(|_| Entry::new()));
+    let layout = Layout::array::<Entry>(len).ok()?;
+    // Zeroed pages cost nothing until they are touched, and a record that is all zero is a new one ([`Entry::new`]).
+    // SAFETY: the size is not zero.
+    let records = unsafe { alloc_zeroed(layout) }.cast::<Entry>();
+    if records.is_null() {
+        return None;
+    }
     GROWING.lock();
     let mut first = TABLE[block].load(Ordering::Relaxed);
-    if first.is_null() {
-        first = std::mem::take(&mut records).leak().as_mut_ptr();
+    let mine = first.is_null();
+    if mine {
+        first = records;
         // Release pairs with the Acquire in `find`.
         TABLE[block].store(first, Ordering::Release);
     }
     // SAFETY: locked above.
     unsafe { GROWING.unlock() };
+    if !mine {
+        // SAFETY: allocated above with this layout, and shown to nobody.
+        unsafe { dealloc(records.cast(), layout) };
+    }
     // SAFETY: as in `find`.
     Some(unsafe { &*first.add(at) })
 }
@@ -88,6 +98,13 @@ mod tests {
         }
         assert_eq!(place(-1), None);
         assert!(place((1 << 30) - 1).is_some());
+    }
+
+    #[test]
+    fn a_new_record_is_all_zero() {
+        // SAFETY: zeroed memory is what `entry_of` takes for a record.
+        let zeroed: Entry = unsafe { std::mem::zeroed() };
+        assert!(zeroed.is_like_new() && Entry::new().is_like_new());
     }
 
     #[test]
