@@ -43,7 +43,15 @@ pub(crate) struct Call {
 impl Call {
     #[inline]
     pub(crate) fn new(fd: c_int) -> Call {
-        Call { calls: runtime::calls(), errno: errno(), fd, held: None, pinned: false, deadline: None, vain: 0 }
+        Call {
+            calls: runtime::calls(),
+            errno: errno(),
+            fd,
+            held: None,
+            pinned: false,
+            deadline: None,
+            vain: 0,
+        }
     }
 
     /// What the call is about: the caller's fd, or our own for the same.
