@@ -107,6 +107,24 @@ static inline int p_open_fds(void) {
     return n;
 }
 
+/* Is a thread of the process in this system call? */
+static inline bool p_in_call(long wanted) {
+    bool found = false;
+    DIR *tasks = opendir("/proc/self/task");
+    CHECK(tasks != NULL);
+    for (struct dirent *entry; (entry = readdir(tasks));) {
+        char path[64];
+        long call = -1;
+        snprintf(path, sizeof path, "/proc/self/task/%.20s/syscall", entry->d_name);
+        FILE *file = entry->d_name[0] != '.' ? fopen(path, "r") : NULL;
+        found |= file && fscanf(file, "%ld", &call) == 1 && call == wanted;
+        if (file)
+            fclose(file);
+    }
+    closedir(tasks);
+    return found;
+}
+
 static inline int p_threads(void) {
     int n = 0;
     DIR *tasks = opendir("/proc/self/task");

@@ -58,6 +58,35 @@ static void many_accept_on_one_socket(void) {
     close(peer.listener);
 }
 
+static void serve_many(void *arg) {
+    struct peer *p = arg;
+    for (int fd; (fd = accept(p->listener, NULL, NULL)) >= 0;) {
+        close(fd);
+        atomic_fetch_add(p->served, 1);
+    }
+    CHECK_EQ(*p_errno(), EINVAL);
+}
+
+/* One gets the connection; the others, who saw it too, must not end up waiting in the kernel. */
+static void nobody_blocks_in_accept(void) {
+    atomic_int served = 0;
+    gort_waitgroup_t servers = {0};
+    struct peer peer = {.served = &served};
+    peer.listener = p_listen(CROWD, &peer.address);
+    for (int i = 0; i < CROWD; i++)
+        t_go(&servers, serve_many, &peer);
+    for (int i = 0; i < 300; i++) {
+        int fd = socket(AF_INET, SOCK_STREAM, 0);
+        CHECK_EQ(connect(fd, (struct sockaddr *)&peer.address, sizeof peer.address), 0);
+        EVENTUALLY(atomic_load(&served) == i + 1);
+        close(fd);
+        CHECK(!p_in_call(SYS_accept));
+    }
+    CHECK_EQ(shutdown(peer.listener, SHUT_RDWR), 0);
+    gort_waitgroup_wait(&servers);
+    close(peer.listener);
+}
+
 static void accept_and_its_time_out(void) {
     struct sockaddr_in address;
     int listener = p_listen(1, &address);
@@ -193,6 +222,7 @@ int main(int argc, char **argv) {
     T_BEGIN(argc, argv);
     p_begin();
     RUN_AS_MAIN(many_accept_on_one_socket);
+    RUN_AS_MAIN(nobody_blocks_in_accept);
     RUN_AS_MAIN(accept_and_its_time_out);
     RUN_AS_MAIN(a_listener_that_is_shut_down_wakes_accept);
     RUN_AS_MAIN(errors_of_connect_are_those_of_libc);

@@ -1,5 +1,5 @@
 /* libcurl's easy interface, unmodified, from many goroutines. */
-/* ctest-cflags: -lcurl */
+/* ctest-cflags: -Wl,--no-as-needed -lcurl */
 #include "p.h"
 
 #include <curl/curl.h>

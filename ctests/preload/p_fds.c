@@ -319,11 +319,28 @@ static void programs_are_started(void) {
     close(in[0]), close(in[1]), close(out[0]), close(out[1]);
 }
 
-/* A child of vfork runs on the goroutine's stack, in its memory, and is no goroutine. */
+static pid_t parent;
+
+static void stay_in_parent(void *arg) {
+    T_ATOMIC(bool) *stop = arg;
+    while (!atomic_load(stop)) {
+        usleep(100);
+        if (getpid() != parent)
+            FAIL("a goroutine runs in the child of vfork");
+    }
+}
+
+/* A child of vfork runs on the goroutine's stack, in its memory, and is no goroutine: if it parked, others would run
+ * in its process. */
 static void a_child_of_vfork_blocks(void) {
     static int ends[2];
     static char byte;
+    T_ATOMIC(bool) stop = false;
+    gort_waitgroup_t done = {0};
     CHECK_EQ(pipe(ends), 0);
+    parent = getpid();
+    t_go(&done, stay_in_parent, &stop);
+    p_settle();
     pid_t writer = fork();
     CHECK(writer >= 0);
     if (writer == 0) {
@@ -336,6 +353,8 @@ static void a_child_of_vfork_blocks(void) {
     CHECK(pid > 0 && byte == 'v');
     wait_child(pid);
     wait_child(writer);
+    atomic_store(&stop, true);
+    gort_waitgroup_wait(&done);
     close(ends[0]), close(ends[1]);
 }
 

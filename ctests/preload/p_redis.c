@@ -1,5 +1,5 @@
 /* hiredis, unmodified, from many goroutines, against a Redis server. */
-/* ctest-cflags: -lhiredis */
+/* ctest-cflags: -Wl,--no-as-needed -lhiredis */
 #include "p.h"
 
 #include <hiredis/hiredis.h>

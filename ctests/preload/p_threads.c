@@ -64,6 +64,35 @@ static void calls_on_a_locked_thread_park(void) {
     close(ends[0]), close(ends[1]);
 }
 
+/* ---- gort's own calls ---- */
+
+static int full[2];
+
+static void dump_into_full_pipe(void *arg) {
+    (void)arg;
+    CHECK_EQ(gort_dump(full[1]), GORT_OK);
+}
+
+/* gort writes with locks held: its goroutine must not park in the midst of that. */
+static void calls_that_gort_makes_block(void) {
+    char bytes[4096] = {0};
+    gort_waitgroup_t done = {0};
+    CHECK_EQ(pipe(full), 0);
+    int flags = fcntl(full[1], F_GETFL);
+    CHECK_EQ(fcntl(full[1], F_SETFL, flags | O_NONBLOCK), 0);
+    while (write(full[1], bytes, sizeof bytes) > 0)
+        ;
+    CHECK_EQ(fcntl(full[1], F_SETFL, flags), 0);
+    t_go(&done, dump_into_full_pipe, NULL);
+    EVENTUALLY(p_in_call(SYS_write));
+    do {
+        struct pollfd set = {full[0], POLLIN, 0};
+        if (poll(&set, 1, 1) == 1)
+            CHECK(read(full[0], bytes, sizeof bytes) > 0);
+    } while (gort_waitgroup_wait_until(&done, 0) != GORT_OK);
+    close(full[0]), close(full[1]);
+}
+
 static void at_exit(void) {
     char text[8];
     int ends[2];
@@ -95,6 +124,7 @@ int main(int argc, char **argv) {
     RUN(plain_threads_are_left_alone);
     RUN_AS_MAIN(calls_in_gort_blocking_block);
     RUN_AS_MAIN(calls_on_a_locked_thread_park);
+    RUN(calls_that_gort_makes_block);
     RUN(exit_handlers_may_make_calls);
     return t_end();
 }

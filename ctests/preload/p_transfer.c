@@ -1,5 +1,5 @@
 /* Reading and writing: goroutines that would block park, whatever the call and whatever the fd. */
-/* ctest-cflags: -lutil */
+/* ctest-cflags: -Wl,--no-as-needed -lutil */
 #include "p.h"
 
 #include <pty.h>

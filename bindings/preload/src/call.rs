@@ -11,9 +11,12 @@ use crate::runtime;
 use core::ffi::{c_int, c_void};
 
 pub(crate) const FOREVER: i64 = i64::MAX;
-const MILLISECOND: i64 = 1_000_000;
-/// How often "ready" may turn out not to be so before we wait a little in between.
+/// How often in a row "ready" may turn out not to be so, at once, before we wait a little in between.
 const PATIENCE: u32 = 3;
+/// A wait that took less was none, ns.
+const AT_ONCE: i64 = 100_000;
+/// How long we wait in between, ns.
+const REST: i64 = 1_000_000;
 
 /// How a wait ended.
 pub(crate) enum Wait {
@@ -33,14 +36,22 @@ pub(crate) struct Call {
     held: Option<Held>,
     pinned: bool,
     deadline: Option<i64>,
-    /// Waits that ended with "ready", since something was done.
+    /// Waits that ended at once with "ready", since something was done.
     vain: u32,
 }
 
 impl Call {
     #[inline]
     pub(crate) fn new(fd: c_int) -> Call {
-        Call { calls: runtime::calls(), errno: errno(), fd, held: None, pinned: false, deadline: None, vain: 0 }
+        Call {
+            calls: runtime::calls(),
+            errno: errno(),
+            fd,
+            held: None,
+            pinned: false,
+            deadline: None,
+            vain: 0,
+        }
     }
 
     /// What the call is about: the caller's fd, or our own for the same.
@@ -78,10 +89,11 @@ impl Call {
     /// Wait for `events` on the fd, until what `begin` says.
     pub(crate) fn wait(&mut self, events: c_int, option: c_int) -> Wait {
         let Some(deadline) = self.begin(option) else { return Wait::Impossible };
-        self.rest_if_vain(deadline);
+        let began = self.rest_if_vain(deadline);
         match (self.calls.wait_fd)(self.fd(), events, deadline) {
             ready if ready > 0 => {
-                self.vain += 1;
+                let at_once = (self.calls.now)() - began < AT_ONCE;
+                self.vain = if at_once { self.vain + 1 } else { 0 };
                 Wait::Ready(ready)
             }
             status if status == -libc::ETIMEDOUT => Wait::TimedOut,
@@ -90,13 +102,14 @@ impl Call {
     }
 
     /// The kernel may call an fd ready which is not so for us (a socket with something in its error queue, say). No
-    /// goroutine is to spin for that.
-    fn rest_if_vain(&self, deadline: i64) {
-        if self.vain > PATIENCE {
-            let rest = MILLISECOND << (self.vain - PATIENCE).min(6);
-            let left = deadline.saturating_sub((self.calls.now)());
-            (self.calls.sleep)(rest.min(left));
+    /// goroutine is to spin for that. Returns the time.
+    fn rest_if_vain(&self, deadline: i64) -> i64 {
+        let now = (self.calls.now)();
+        if self.vain <= PATIENCE {
+            return now;
         }
+        (self.calls.sleep)(REST.min(deadline.saturating_sub(now)));
+        (self.calls.now)()
     }
 
     /// Has "ready" turned out not to be so several times?

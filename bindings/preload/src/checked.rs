@@ -7,9 +7,16 @@ use crate::{file, poll, real, socket};
 use core::ffi::{c_int, c_void};
 use libc::{nfds_t, pollfd, sigset_t, sockaddr, socklen_t, ssize_t, timespec};
 
-pub(crate) unsafe extern "C" fn read_chk(fd: c_int, buffer: *mut c_void, size: usize, room: usize) -> ssize_t {
+pub(crate) unsafe extern "C" fn read_chk(
+    fd: c_int,
+    buffer: *mut c_void,
+    size: usize,
+    room: usize,
+) -> ssize_t {
     // SAFETY: what the program gave us.
-    unsafe { if size > room { real::__read_chk()(fd, buffer, size, room) } else { file::read(fd, buffer, size) } }
+    unsafe {
+        if size > room { real::__read_chk()(fd, buffer, size, room) } else { file::read(fd, buffer, size) }
+    }
 }
 
 pub(crate) unsafe extern "C" fn recv_chk(

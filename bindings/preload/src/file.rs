@@ -273,10 +273,8 @@ unsafe fn piece_at(pieces: *const iovec, count: c_int, mut offset: usize) -> (io
     let pieces = unsafe { core::slice::from_raw_parts(pieces, count as usize) };
     for (i, piece) in pieces.iter().enumerate() {
         if offset < piece.iov_len {
-            let rest = iovec {
-                iov_base: piece.iov_base.wrapping_byte_add(offset),
-                iov_len: piece.iov_len - offset,
-            };
+            let rest =
+                iovec { iov_base: piece.iov_base.wrapping_byte_add(offset), iov_len: piece.iov_len - offset };
             return (rest, i + 1 < pieces.len());
         }
         offset -= piece.iov_len;

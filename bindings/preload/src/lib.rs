@@ -55,4 +55,9 @@ fn panicked(_: &core::panic::PanicInfo<'_>) -> ! {
 }
 
 // `core`, as it comes compiled, names the function that Rust's unwinding would call. Panics do not unwind here.
-core::arch::global_asm!(".weak rust_eh_personality", ".hidden rust_eh_personality", "rust_eh_personality:", ".byte 0");
+core::arch::global_asm!(
+    ".weak rust_eh_personality",
+    ".hidden rust_eh_personality",
+    "rust_eh_personality:",
+    ".byte 0"
+);

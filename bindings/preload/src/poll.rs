@@ -68,7 +68,8 @@ unsafe fn poll_with(fds: *mut pollfd, count: nfds_t, limit: i64, really: impl Fn
         return really();
     }
     // SAFETY: the caller's promise; poll has read and written all of it.
-    let all = unsafe { core::slice::from_raw_parts(if count == 0 { [].as_ptr() } else { fds }, count as usize) };
+    let all =
+        unsafe { core::slice::from_raw_parts(if count == 0 { [].as_ptr() } else { fds }, count as usize) };
     let asked = || all.iter().filter(|one| one.fd >= 0);
     let deadline = if limit == FOREVER { FOREVER } else { (call.calls.now)().saturating_add(limit) };
     call.pin();

@@ -34,14 +34,16 @@ pub(crate) unsafe extern "C" fn select(
     // SAFETY: null, or what the program gave us.
     let limit = match unsafe { time_out.as_ref() } {
         None => Some(FOREVER),
-        Some(time) => (time.tv_sec >= 0 && time.tv_usec >= 0)
-            .then(|| time.tv_sec.saturating_mul(1_000_000_000).saturating_add(time.tv_usec.saturating_mul(1000))),
+        Some(time) => (time.tv_sec >= 0 && time.tv_usec >= 0).then(|| {
+            time.tv_sec.saturating_mul(1_000_000_000).saturating_add(time.tv_usec.saturating_mul(1000))
+        }),
     };
     let Some(limit) = limit.filter(|&limit| limit > 0) else { return really() };
     // Linux says how much time is left.
     let left = |nanoseconds: i64| {
         if !time_out.is_null() {
-            let time = timeval { tv_sec: nanoseconds / 1_000_000_000, tv_usec: nanoseconds % 1_000_000_000 / 1000 };
+            let time =
+                timeval { tv_sec: nanoseconds / 1_000_000_000, tv_usec: nanoseconds % 1_000_000_000 / 1000 };
             // SAFETY: as above.
             unsafe { time_out.write(time) };
         }
@@ -107,9 +109,8 @@ unsafe fn select_with(
         let places = [at(0, &mut answers), at(1, &mut answers), at(2, &mut answers)];
         let mut no_time = timeval { tv_sec: 0, tv_usec: 0 };
         // SAFETY: our sets are as large as can be.
-        let result = outcome(unsafe {
-            real::select()(count, places[0], places[1], places[2], &mut no_time) as isize
-        });
+        let result =
+            outcome(unsafe { real::select()(count, places[0], places[1], places[2], &mut no_time) as isize });
         if result.is_ok_and(|n| n != 0) {
             write(sets, &answers, words);
         }
@@ -167,8 +168,10 @@ fn write(sets: Three<*mut fd_set>, bits: &Three<[u64; WORDS]>, words: usize) {
 fn add_all(set: &Set, asked: &Three<[u64; WORDS]>, count: c_int) -> bool {
     (0..count).all(|fd| {
         let (word, bit) = (fd as usize / 64, 1 << (fd % 64));
-        let events =
-            asked.iter().zip(EVENTS).fold(0, |sum, (bits, events)| if bits[word] & bit != 0 { sum | events } else { sum });
+        let events = asked
+            .iter()
+            .zip(EVENTS)
+            .fold(0, |sum, (bits, events)| if bits[word] & bit != 0 { sum | events } else { sum });
         events == 0 || set.add(fd, events as u32, || events as u32)
     })
 }

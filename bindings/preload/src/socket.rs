@@ -9,7 +9,9 @@ use crate::errno::{Outcome, answer, outcome};
 use crate::real;
 use core::ffi::{c_int, c_void};
 use core::ptr::null_mut;
-use libc::{EAGAIN, MSG_DONTWAIT, MSG_WAITALL, POLLERR, POLLHUP, POLLIN, POLLOUT, sockaddr, socklen_t, ssize_t};
+use libc::{
+    EAGAIN, MSG_DONTWAIT, MSG_WAITALL, POLLERR, POLLHUP, POLLIN, POLLOUT, sockaddr, socklen_t, ssize_t,
+};
 
 /// Forms that never wait, or that say so themselves.
 pub(crate) const NO_WAIT: c_int = MSG_DONTWAIT | libc::MSG_ERRQUEUE | libc::MSG_OOB;
@@ -137,7 +139,9 @@ pub(crate) fn transmit(
         // Once something was sent, errors, and the signal that comes with EPIPE, are for the next call.
         let quiet = if done != 0 { flags | libc::MSG_NOSIGNAL } else { flags };
         match call.wait(POLLOUT.into(), libc::SO_SNDTIMEO) {
-            Wait::Ready(events) if done != 0 && events & c_int::from(POLLERR | POLLHUP) != 0 => return Ok(done),
+            Wait::Ready(events) if done != 0 && events & c_int::from(POLLERR | POLLHUP) != 0 => {
+                return Ok(done);
+            }
             Wait::Ready(_) => {}
             Wait::TimedOut if done != 0 => return Ok(done),
             Wait::TimedOut => return Err(EAGAIN),
