@@ -212,7 +212,7 @@ def peer(handle, backlog=128):
     listener = socket.create_server(("127.0.0.1", 0), backlog=backlog)
 
     def serve(client):
-        with client, contextlib.suppress(OSError):
+        with client, contextlib.suppress(OSError, threading.BrokenBarrierError):
             client.settimeout(TIMEOUT)
             handle(client)
 
@@ -321,6 +321,10 @@ def check_forward(program, workers):
     def silent(client):
         ends.append(is_closed(client))
 
+    def breaking(client):
+        client.recv(1)
+        vanish(client)
+
     with peer(reverse) as target, Server(program, workers, "127.0.0.1:0", target) as server:
         first = server.descriptors()
         with server.connect() as client:
@@ -353,6 +357,17 @@ def check_forward(program, workers):
             client.close()
         server.settle(first)
         server.stop("stopped by signal 2\n")
+    with peer(breaking) as target, Server(program, workers, "127.0.0.1:0", target) as server:
+        first = server.descriptors()
+        clients = [server.connect() for _ in range(10)]
+        for client in clients:
+            client.sendall(b"x")
+        for client in clients:
+            want(is_closed(client), "the target vanished, the client was not told")
+        server.settle(first)
+        for client in clients:
+            client.close()
+        server.quit(2)
     with Server(program, workers, "127.0.0.1:0", target) as server:
         with server.connect() as client:
             want(is_closed(client), "nobody listens there, and the client was not told")
