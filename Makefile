@@ -2,7 +2,7 @@
 #
 # Everything built goes below $CARGO_TARGET_DIR (default: target), the C programs below its c/. CC, CXX and
 # CFLAGS are those of the C tests and examples. Needed: Rust, a C compiler, make, Python 3. Used where they are
-# installed: clang, g++, gdb, pkg-config. `make tools` installs what only the checks need.
+# installed: clang, g++, gdb, pkg-config, curl, libcurl. `make tools` installs what only the checks need.
 
 CARGO ?= cargo
 override CARGO_TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
