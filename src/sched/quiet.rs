@@ -32,12 +32,10 @@ impl Pending {
         Pending(AtomicUsize::new(0))
     }
 
-    #[expect(dead_code, reason = "nothing waits for the world yet")]
     pub(crate) fn raise(&self) {
         self.0.fetch_add(1, Ordering::SeqCst);
     }
 
-    #[expect(dead_code, reason = "as above")]
     pub(crate) fn lower(&self) {
         self.0.fetch_sub(1, Ordering::SeqCst);
     }

@@ -4,6 +4,7 @@
 
 use super::turns::Turns;
 use crate::ffi::status::{ECLOSED, EINVAL, ENOMEM, OK};
+use crate::net::bound::Bound;
 use crate::net::sys;
 use crate::primitive::FOREVER;
 use crate::primitive::atomic::{AtomicI32, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, Ordering};
@@ -11,6 +12,7 @@ use crate::sched::poller::{Direction, Entry, entry_of};
 use crate::sync::Semaphore;
 use std::alloc::{Layout, alloc};
 use std::ptr::NonNull;
+use std::sync::OnceLock;
 
 pub(crate) struct Fd {
     pub(super) turns: Turns,
@@ -23,6 +25,8 @@ pub(crate) struct Fd {
     pub(super) sides: [Side; 2],
     /// A permit once the number is closed.
     gone: Semaphore,
+    /// What goes with a Unix socket that listens.
+    bound: OnceLock<Box<Bound>>,
 }
 
 /// One direction.
@@ -93,9 +97,15 @@ impl Fd {
                 entry: AtomicPtr::new(std::ptr::from_ref(entry).cast_mut()),
                 sides: [Side::new(), Side::new()],
                 gone: Semaphore::new(0),
+                bound: OnceLock::new(),
             });
         }
         Ok(memory)
+    }
+
+    /// To be removed when it is closed. Nobody else has a handle yet.
+    pub(in crate::net) fn set_bound(&self, bound: Bound) {
+        let _ = self.bound.set(Box::new(bound));
     }
 
     /// One handle more.
@@ -152,6 +162,9 @@ impl Fd {
             None => return ECLOSED,
             Some(last) => last,
         };
+        if let Some(bound) = self.bound.get() {
+            bound.remove();
+        }
         if last {
             self.end();
         } else {
