@@ -39,7 +39,12 @@ pub mod ffi;
 pub(crate) mod inspect;
 #[cfg(not(loom))]
 pub(crate) mod loaded;
+#[cfg(not(loom))]
 pub(crate) mod net;
+/// What the models use of [`net`].
+#[cfg(loom)]
+#[path = "net/fd/mod.rs"]
+pub(crate) mod net_fd;
 pub(crate) mod panic;
 #[cfg(not(loom))]
 pub(crate) mod preload;
