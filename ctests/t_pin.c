@@ -64,34 +64,57 @@ static void a_goroutine_keeps_its_thread_until_the_last_unpin(void) {
     pin_in_vain();
 }
 
-/* ---- it shares the thread ---- */
-
-static void stay_until_met(void *arg) {
-    struct common *c = arg;
-    gort_pin_thread();
-    atomic_store(&c->pinned_tid, t_tid());
-    while (!atomic_load(&c->shared)) {
-        CHECK_EQ(t_tid(), atomic_load(&c->pinned_tid));
-        gort_yield();
+static void pin_too_often(void *arg) {
+    uint64_t random = t_seed((uintptr_t)&random);
+    long tid = t_tid();
+    (void)arg;
+    for (int i = 0; i < 70000; i++)
+        gort_pin_thread();
+    for (int i = 0; i < 80000; i++)
+        gort_unpin_thread();
+    for (int i = 0; i < 30; i++) { /* too many to be counted: it stays */
+        park_somehow(&random);
+        CHECK_EQ(t_tid(), tid);
     }
-    gort_unpin_thread();
 }
+
+static void who_pins_too_often_stays_pinned(void) {
+    struct common c = {0};
+    gort_waitgroup_t done = {0}, roamers = {0};
+    for (int i = 0; i < 4; i++)
+        t_go(&roamers, roam, &c);
+    t_go(&done, pin_too_often, NULL);
+    t_go(&done, pin_too_often, NULL);
+    gort_waitgroup_wait(&done);
+    atomic_store(&c.stop, 1);
+    gort_waitgroup_wait(&roamers);
+}
+
+/* ---- it shares the thread ---- */
 
 static void look_for_the_pinned_one(void *arg) {
     struct common *c = arg;
+    if (t_tid() == atomic_load(&c->pinned_tid))
+        atomic_fetch_add(&c->shared, 1);
+}
+
+static void stay_until_met(void *arg) {
+    struct common *c = arg;
+    gort_waitgroup_t others = {0};
+    gort_pin_thread();
+    atomic_store(&c->pinned_tid, t_tid());
     while (!atomic_load(&c->shared)) {
-        if (t_tid() == atomic_load(&c->pinned_tid))
-            atomic_fetch_add(&c->shared, 1);
-        gort_yield();
+        t_go(&others, look_for_the_pinned_one, c); /* it mostly runs here, when this one leaves */
+        gort_waitgroup_wait(&others);
+        CHECK_EQ(t_tid(), atomic_load(&c->pinned_tid));
     }
+    gort_unpin_thread();
 }
 
 static void others_run_on_the_thread_of_a_pinned_goroutine(void) {
     struct common c = {0};
     gort_waitgroup_t done = {0};
     t_go(&done, stay_until_met, &c);
-    for (int i = 0; i < 8; i++)
-        t_go(&done, look_for_the_pinned_one, &c);
     gort_waitgroup_wait(&done);
 }
 
@@ -305,6 +328,7 @@ static void pins_and_locks_at_random_while_the_number_of_processors_changes(void
 int main(int argc, char **argv) {
     T_BEGIN(argc, argv);
     RUN_BOTH(a_goroutine_keeps_its_thread_until_the_last_unpin);
+    RUN(who_pins_too_often_stays_pinned);
     RUN_BOTH(others_run_on_the_thread_of_a_pinned_goroutine);
     RUN_BOTH(who_ends_pinned_takes_no_thread_from_others);
     RUN(pinning_and_locking_undo_each_other_in_any_order);

@@ -245,8 +245,8 @@ pub extern "C" fn gort_unlock_thread() {
 
 /// Keep the calling goroutine on its present OS thread, which others go on sharing: what GORT_SPAWN_PINNED does for a
 /// goroutine's whole life, from here to gort_unpin_thread(). For code that must find errno, thread-locals or a
-/// library's per-thread state as it left them, over calls that park. Nests: as many gort_unpin_thread() undo it.
-/// A goroutine that ends pinned leaves the thread as it is. On a plain thread: no effect.
+/// library's per-thread state as it left them, over calls that park. Nests: as many gort_unpin_thread() undo it, up to
+/// 65534; more are never undone. A goroutine that ends pinned leaves the thread as it is. On a plain thread: no effect.
 ///
 /// Does not block. While it is pinned, it can go on only when its thread is free: another goroutine that computes or
 /// blocks for long there holds it up. Since 0.1.

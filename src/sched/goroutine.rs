@@ -190,8 +190,8 @@ pub(crate) struct Goroutine {
     /// As in [`Fresh`].
     pub(super) spawned_at: usize,
     pub(super) parent: Parent,
-    /// How often `gort_pin_thread` was called and not undone.
-    pub(super) pin_depth: u32,
+    /// How often `gort_pin_thread` was called and not undone; the largest number stands for any more, for good.
+    pub(super) pin_depth: u16,
 }
 
 const _: () = assert!(size_of::<Goroutine>() <= 192);

@@ -140,7 +140,7 @@ pub(crate) fn pin_thread() {
     }
     // SAFETY: the calling goroutine's own record and its own worker.
     unsafe {
-        (*g).pin_depth += 1;
+        (*g).pin_depth = (*g).pin_depth.saturating_add(1);
         if (*g).pin.is_null() {
             let w = &*current::worker();
             (*g).pin = std::ptr::from_ref(w).cast_mut();
@@ -154,7 +154,7 @@ pub(crate) fn unpin_thread() {
     let g = super::current_goroutine();
     // SAFETY: null, or the calling goroutine's own record, and its own worker.
     unsafe {
-        if g.is_null() || (*g).pin_depth == 0 {
+        if g.is_null() || (*g).pin_depth == 0 || (*g).pin_depth == u16::MAX {
             return;
         }
         (*g).pin_depth -= 1;
