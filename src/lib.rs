@@ -39,6 +39,10 @@ pub(crate) mod inspect;
 pub(crate) mod loaded;
 #[cfg(not(loom))]
 pub(crate) mod net;
+/// What the models use of [`net`].
+#[cfg(loom)]
+#[path = "net/fd/mod.rs"]
+pub(crate) mod net_fd;
 pub(crate) mod panic;
 pub(crate) mod primitive;
 pub(crate) mod sched;

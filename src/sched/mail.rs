@@ -14,10 +14,10 @@
 //! learns from what it has replaced which bell to ring. It has the number from the word and rings when the mailbox may be
 //! gone already; hence bells are never closed (`poller/bell.rs`).
 
-#[cfg(loom)]
-use super::threads_only::ring;
 #[cfg(not(loom))]
 use super::poller::ring;
+#[cfg(loom)]
+use super::threads_only::ring;
 use crate::primitive::atomic::{AtomicU32, Ordering};
 use crate::primitive::{futex_wait, futex_wake};
 use std::cell::UnsafeCell;
