@@ -150,7 +150,8 @@ static inline int t_open_sockets(void) {
     CHECK(dir != NULL);
     for (struct dirent *entry; (entry = readdir(dir));) {
         char target[64] = "";
-        n += readlinkat(dirfd(dir), entry->d_name, target, sizeof target - 1) > 0 && strncmp(target, "socket:", 7) == 0;
+        if (readlinkat(dirfd(dir), entry->d_name, target, sizeof target - 1) > 0)
+            n += strncmp(target, "socket:", 7) == 0;
     }
     closedir(dir);
     return n;

@@ -3,7 +3,8 @@
 
 static bool next_pair(int *i, gort_fd_t *ends[2], char addrs[2][GORT_ADDR_SIZE]) {
     static const char *const networks[][2] = {
-        {"udp", "127.0.0.1:0"}, {"udp4", ":0"}, {"udp", ":0"}, {"udp6", "[::1]:0"}, {"unixgram", ""}, {"unixgram", "path"}};
+        {"udp", "127.0.0.1:0"}, {"udp4", ":0"},   {"udp", ":0"},
+        {"udp6", "[::1]:0"},    {"unixgram", ""}, {"unixgram", "path"}};
     if (*i == 2 && !t_have_ipv6())
         *i = 4;
     if (*i >= (int)T_LEN(networks))
@@ -51,8 +52,8 @@ static void datagrams_keep_their_bounds_and_tell_their_sender(void) {
 static void one_socket_speaks_both_versions(void) {
     if (!t_have_ipv6())
         return;
-    char both_addr[GORT_ADDR_SIZE] = ":0", four_addr[GORT_ADDR_SIZE] = "127.0.0.1:0", to[GORT_ADDR_SIZE], from[GORT_ADDR_SIZE];
-    char byte;
+    char both_addr[GORT_ADDR_SIZE] = ":0", four_addr[GORT_ADDR_SIZE] = "127.0.0.1:0";
+    char to[GORT_ADDR_SIZE], from[GORT_ADDR_SIZE], byte;
     gort_fd_t *both = t_listen("udp", both_addr), *four = t_listen("udp4", four_addr);
     CHECK_EQ(gort_send_to(both, "x", 1, four_addr), 1);
     CHECK_EQ(gort_recv_from(four, &byte, 1, from, sizeof from), 1);
