@@ -150,7 +150,8 @@ static inline int t_open_sockets(void) {
     CHECK(dir != NULL);
     for (struct dirent *entry; (entry = readdir(dir));) {
         char target[64] = "";
-        n += readlinkat(dirfd(dir), entry->d_name, target, sizeof target - 1) > 0 && strncmp(target, "socket:", 7) == 0;
+        if (readlinkat(dirfd(dir), entry->d_name, target, sizeof target - 1) > 0)
+            n += strncmp(target, "socket:", 7) == 0;
     }
     closedir(dir);
     return n;
@@ -171,6 +172,17 @@ static inline bool t_allow_fds(rlim_t n) {
     return false;
 }
 
+/* A port that is taken, but at which nobody listens. Returns what holds it. */
+static inline int t_taken_port(char *address) {
+    struct sockaddr_in here = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof here;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CHECK(fd >= 0 && bind(fd, (struct sockaddr *)&here, sizeof here) == 0);
+    CHECK_EQ(getsockname(fd, (struct sockaddr *)&here, &size), 0);
+    snprintf(address, GORT_ADDR_SIZE, "127.0.0.1:%d", ntohs(here.sin_port));
+    return fd;
+}
+
 /* A listener of the system's own that answers nobody: its queue is full. */
 struct t_deaf {
     int listener, callers[8];
@@ -183,6 +195,8 @@ static inline void t_deaf_open(struct t_deaf *deaf, const char *ip, int port) {
     CHECK_EQ(inet_pton(AF_INET, ip, &here.sin_addr), 1);
     deaf->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     CHECK(deaf->listener >= 0);
+    int yes = 1;
+    CHECK_EQ(setsockopt(deaf->listener, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes), 0);
     CHECK_EQ(bind(deaf->listener, (struct sockaddr *)&here, sizeof here), 0);
     CHECK_EQ(listen(deaf->listener, 0), 0);
     CHECK_EQ(getsockname(deaf->listener, (struct sockaddr *)&here, &size), 0);

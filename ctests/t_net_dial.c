@@ -7,20 +7,9 @@ static int dial_fails(const char *network, const char *address, int64_t deadline
     return err;
 }
 
-/* A port that is taken, but at which nobody listens. */
-static int taken_port(char *address) {
-    struct sockaddr_in here = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof here;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    CHECK(fd >= 0 && bind(fd, (struct sockaddr *)&here, sizeof here) == 0);
-    CHECK_EQ(getsockname(fd, (struct sockaddr *)&here, &size), 0);
-    snprintf(address, GORT_ADDR_SIZE, "127.0.0.1:%d", ntohs(here.sin_port));
-    return fd;
-}
-
 static void where_nobody_listens_a_dial_is_refused(void) {
     char address[GORT_ADDR_SIZE];
-    int fd = taken_port(address);
+    int fd = t_taken_port(address);
     CHECK_EQ(dial_fails("tcp", address, GORT_FOREVER), GORT_ECONNREFUSED);
     CHECK_EQ(dial_fails("tcp4", address, gort_now() + T_PATIENCE), GORT_ECONNREFUSED);
     close(fd);

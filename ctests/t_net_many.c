@@ -91,8 +91,8 @@ static void of_what_thousands_say_nothing_is_lost(void) {
 
 /* ---- all idle but one ---- */
 
-/* A process of its own: one has no descriptors for both ends of so many. It says "r" on stdout when they stand, and ends
- * when its stdin does. */
+/* A process of its own: one has no descriptors for both ends of so many. It says "r" on stdout when they stand, and
+ * ends when its stdin does. */
 static void idle_clients(void) {
     int n = atoi(getenv("T_CLIENTS"));
     CHECK(t_allow_fds((rlim_t)n + 50));

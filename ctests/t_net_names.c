@@ -266,7 +266,11 @@ static void addresses_are_tried_in_turn(void) {
     t_close(fd);
     t_close(t_accept(listener));
     t_close(listener);
+    /* All do. */
+    int taken = t_taken_port(here);
+    at_host(there, "three.test", here);
     CHECK_EQ(dial_fails("tcp", there, gort_now() + T_PATIENCE), GORT_ECONNREFUSED);
+    close(taken);
 }
 
 /* The first does not answer: it gets two seconds, not all there is. */

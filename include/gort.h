@@ -1578,7 +1578,7 @@ int gort_wait_fd(int fd,
  * |---|---|
  * | "tcp", "tcp4", "tcp6" | "host:port", "[host]:port", ":port"; port 0: one that is free; accept with gort_accept() |
  * | "udp", "udp4", "udp6" | the same; gort_recv_from() and gort_send_to() |
- * | "unix" | a path or, on Linux, "@" and an abstract name ("": one that is free); accept with gort_accept() |
+ * | "unix" | a path or, on Linux, an abstract name behind an `@` ("": one that is free); accept with gort_accept() |
  * | "unixgram" | the same; gort_recv_from() and gort_send_to() |
  *
  * A 4 or 6 restricts it to that version of IP. Without a host, or with "0.0.0.0" or "::", it is every address of this
@@ -1634,7 +1634,7 @@ gort_fd_t *gort_dial(const char *network,
 
 /**
  * Write the address of this end of a socket to `buf`, which has room for `n` bytes: "127.0.0.1:80", "[::1]:80", a path,
- * "@name" ("@": a Unix socket without a name), as Go prints it; an IPv4 address as such, also if the socket is one for
+ * `@name` (`@`: a Unix socket without a name), as Go prints it; an IPv4 address as such, also if the socket is one for
  * both versions. GORT_ADDR_SIZE bytes are always enough.
  *
  * Does not block. `f` and `buf` stay yours. GORT_OK; GORT_EINVAL: NULL; GORT_ENOSPC: `n` is too small, and `buf` gets
