@@ -7,6 +7,28 @@
 
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr::null_mut;
+use std::sync::{Mutex, MutexGuard};
+
+/// Held while a thread of ours is in the loader's list, and across a fork: the C library's own lock of that list would
+/// stay locked in the child for good, for want of the thread that had it.
+static LISTING: Mutex<()> = Mutex::new(());
+
+/// Keep all threads of ours out of the loader's list: for a fork.
+pub(crate) fn lock() -> MutexGuard<'static, ()> {
+    LISTING.lock().unwrap_or_else(|e| e.into_inner())
+}
+
+type Each = unsafe extern "C" fn(*mut libc::dl_phdr_info, usize, *mut c_void) -> c_int;
+
+/// `dl_iterate_phdr`.
+///
+/// # Safety
+/// As for that; `each` does not call this.
+pub(crate) unsafe fn for_each(each: Each, data: *mut c_void) {
+    let _lock = lock();
+    // SAFETY: the caller's promise.
+    unsafe { libc::dl_iterate_phdr(Some(each), data) };
+}
 
 /// How many objects have been loaded so far, for telling whether another look may find more.
 pub(crate) fn count() -> u64 {
@@ -17,7 +39,7 @@ pub(crate) fn count() -> u64 {
     }
     let mut count = 0;
     // SAFETY: the callback gets the number, which is live during the call.
-    unsafe { libc::dl_iterate_phdr(Some(first), (&raw mut count).cast()) };
+    unsafe { for_each(first, (&raw mut count).cast()) };
     count
 }
 
@@ -33,7 +55,7 @@ pub(crate) fn symbol(name: &CStr) -> *mut c_void {
     let hash = name.to_bytes().iter().fold(5381_u32, |h, &c| h.wrapping_mul(33).wrapping_add(u32::from(c)));
     let mut search = Search { name, hash, found: null_mut() };
     // SAFETY: the callback gets the search, which is live during the call.
-    unsafe { libc::dl_iterate_phdr(Some(look), (&raw mut search).cast()) };
+    unsafe { for_each(look, (&raw mut search).cast()) };
     search.found
 }
 

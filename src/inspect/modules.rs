@@ -3,6 +3,7 @@
 //! The one thing to know: a library may be unloaded while we read its tables, so each is held by a reference of its
 //! own (`dlopen` of what is loaded already) for as long as the list lives.
 
+use crate::loaded;
 use std::ffi::{CStr, CString, OsStr, c_char, c_int, c_void};
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
@@ -73,7 +74,7 @@ impl Modules {
     pub(super) fn new() -> Modules {
         let mut modules: Vec<Module> = Vec::new();
         // SAFETY: `add` is called with `modules`, which nobody else uses, before the call returns.
-        unsafe { libc::dl_iterate_phdr(Some(add), (&raw mut modules).cast()) };
+        unsafe { loaded::for_each(add, (&raw mut modules).cast()) };
         // Not under the loader's lock.
         modules.retain_mut(Module::hold);
         modules.sort_by_key(|module| module.range.start);

@@ -9,13 +9,16 @@
 use super::goroutine::{lock_extras, unlock_extras};
 use super::{current, fresh, main, roster, runtime};
 use crate::coroutine;
+use crate::loaded;
 use crate::primitive::atomic::{AtomicBool, Ordering};
 use std::cell::UnsafeCell;
 use std::ptr::null_mut;
 use std::sync::MutexGuard;
 
 /// The locks held across a fork: from `prepare` to `parent` or `child`, which run on the same thread.
-struct Held(UnsafeCell<Option<(MutexGuard<'static, ()>, MutexGuard<'static, fresh::Batches>)>>);
+type Locks = (MutexGuard<'static, ()>, MutexGuard<'static, fresh::Batches>, MutexGuard<'static, ()>);
+
+struct Held(UnsafeCell<Option<Locks>>);
 
 // SAFETY: touched only between `prepare` and `parent` or `child`, by the thread that holds the first lock in it.
 unsafe impl Sync for Held {}
@@ -33,7 +36,7 @@ pub(super) fn install() {
 }
 
 unsafe extern "C" fn prepare() {
-    let locks = (runtime::lock_starting(), fresh::lock_batches());
+    let locks = (runtime::lock_starting(), fresh::lock_batches(), loaded::lock());
     // SAFETY: the first lock makes this thread the only one between here and `release`.
     unsafe { *HELD.0.get() = Some(locks) };
     lock_extras();
