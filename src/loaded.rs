@@ -5,40 +5,29 @@
 //! loaded for others only (`RTLD_LOCAL`), as a Python extension's C++ runtime is. It does not find what an
 //! executable has linked in statically and does not export.
 
-use crate::primitive::SpinLock;
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr::null_mut;
+use std::sync::{Mutex, MutexGuard};
 
-/// Held by whoever goes through the list, and across a fork: the C library's own lock of it would stay locked in a child
-/// that was made while somebody else was at it, for ever.
-static LIST: SpinLock = SpinLock::new();
+/// Held while a thread of ours is in the loader's list, and across a fork: the C library's own lock of that list would
+/// stay locked in the child for good, for want of the thread that had it.
+static LISTING: Mutex<()> = Mutex::new(());
 
-/// Meet all that is loaded.
+/// Keep all threads of ours out of the loader's list: for a fork.
+pub(crate) fn lock() -> MutexGuard<'static, ()> {
+    LISTING.lock().unwrap_or_else(|e| e.into_inner())
+}
+
+type Each = unsafe extern "C" fn(*mut libc::dl_phdr_info, usize, *mut c_void) -> c_int;
+
+/// `dl_iterate_phdr`.
 ///
 /// # Safety
-/// As for [`libc::dl_iterate_phdr`]. `f` does not come here again.
-pub(crate) unsafe fn for_each(
-    f: unsafe extern "C" fn(*mut libc::dl_phdr_info, usize, *mut c_void) -> c_int,
-    data: *mut c_void,
-) {
-    LIST.lock();
-    // SAFETY: the caller's promise; locked above.
-    unsafe {
-        libc::dl_iterate_phdr(Some(f), data);
-        LIST.unlock();
-    }
-}
-
-/// Before a fork: nobody of gort's is at the list until [`after_fork`].
-pub(crate) fn before_fork() {
-    LIST.lock();
-}
-
-/// # Safety
-/// This thread, or the one it is the copy of, has called [`before_fork`].
-pub(crate) unsafe fn after_fork() {
+/// As for that; `each` does not call this.
+pub(crate) unsafe fn for_each(each: Each, data: *mut c_void) {
+    let _lock = lock();
     // SAFETY: the caller's promise.
-    unsafe { LIST.unlock() };
+    unsafe { libc::dl_iterate_phdr(Some(each), data) };
 }
 
 /// How many objects have been loaded so far, for telling whether another look may find more.
@@ -71,7 +60,7 @@ pub(crate) fn symbol(name: &CStr) -> *mut c_void {
 }
 
 /// # Safety
-/// Called by `for_each` in `symbol` only; the object stays loaded during the call.
+/// Called by `dl_iterate_phdr` in `symbol` only; the object stays loaded during the call.
 unsafe extern "C" fn look(info: *mut libc::dl_phdr_info, _: usize, search: *mut c_void) -> c_int {
     // SAFETY: as above.
     unsafe {

@@ -4,6 +4,7 @@
 //! own (`dlopen` of what is loaded already) for as long as the list lives. And **its file may be another by now**: an
 //! upgrade replaces programs and libraries while they run. What is loaded is then told by the kernel to be deleted.
 
+use crate::loaded;
 use std::ffi::{CStr, CString, OsStr, c_char, c_int, c_void};
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
@@ -88,7 +89,7 @@ impl Modules {
     pub(super) fn new() -> Modules {
         let mut modules = Modules { all: Vec::new(), changes: (0, 0) };
         // SAFETY: `add` is called with `modules`, which nobody else uses, before the call returns.
-        unsafe { crate::loaded::for_each(add, (&raw mut modules).cast()) };
+        unsafe { loaded::for_each(add, (&raw mut modules).cast()) };
         // Not under the loader's lock.
         modules.all.retain_mut(Module::hold);
         modules.all.sort_by_key(|module| module.range.start);

@@ -24,6 +24,7 @@ struct Locks {
     signals: MutexGuard<'static, signal::Registry>,
     _starting: MutexGuard<'static, ()>,
     _batches: MutexGuard<'static, fresh::Batches>,
+    _listing: MutexGuard<'static, ()>,
 }
 
 // SAFETY: touched only between `prepare` and `parent` or `child`, by the thread that holds the first lock in it.
@@ -46,19 +47,18 @@ unsafe extern "C" fn prepare() {
         signals: signal::lock(),
         _starting: runtime::lock_starting(),
         _batches: fresh::lock_batches(),
+        _listing: loaded::lock(),
     };
     // SAFETY: the first lock makes this thread the only one between here and `release`.
     unsafe { *HELD.0.get() = Some(locks) };
     lock_extras();
     poller::before_fork();
     coroutine::before_fork();
-    loaded::before_fork();
 }
 
 unsafe extern "C" fn parent() {
     // SAFETY: `prepare` has run on this thread.
     unsafe {
-        loaded::after_fork();
         coroutine::after_fork_parent();
         poller::after_fork_parent();
         unlock_extras();
@@ -69,7 +69,6 @@ unsafe extern "C" fn parent() {
 unsafe extern "C" fn child() {
     // SAFETY: `prepare` has run on the thread that this one is the copy of, and there is no other.
     unsafe {
-        loaded::after_fork();
         coroutine::after_fork_child();
         poller::after_fork_child();
         unlock_extras();
