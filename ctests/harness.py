@@ -57,9 +57,10 @@ def cxx_compilers(quick=False):
 
 def directives(source):
     """What a test says about itself in comments: `ctest-timeout: 300`, `ctest-cflags: -O0`,
-    `ctest-env: NAME=value ...` (one more run, with these variables)."""
+    `ctest-env: NAME=value ...` (one more run, with these variables); the others are those of `preload/run`."""
     found = {}
-    for key, value in re.findall(r"ctest-(timeout|cflags|env|imports|plain):[ \t]*([^\n]*?)[ \t]*(?:\*/|\n)", source.read_text()):
+    said = r"ctest-(timeout|cflags|env|imports|needs|plain):[ \t]*([^\n]*?)[ \t]*(?:\*/|\n)"
+    for key, value in re.findall(said, source.read_text()):
         found.setdefault(key, []).append(value)
     return found
 

@@ -1,10 +1,11 @@
 //! connect and accept.
 //!
-//! The one thing to know: the kernel has no "now or not at all" for either, only `O_NONBLOCK`, which is the same for
-//! everybody who has the socket. For `accept` it must not be touched: plain threads and other processes may be
-//! accepting on the same socket, and would fail. So one goroutine at a time looks and takes (`turn.rs`). A socket that is to be
-//! connected is one party's: `connect` sets `O_NONBLOCK` for the one system call that starts connecting and takes it away
-//! again, waits, and calls libc's `connect` again, which then reports how it went, as after waiting itself.
+//! The one thing to know: the kernel has no "now or not at all" for either, only `O_NONBLOCK`, which is the same
+//! for everybody who has the socket. For `accept` it must not be touched: plain threads and other processes may be
+//! accepting on the same socket, and would fail. So one goroutine at a time looks and takes (`turn.rs`). A socket
+//! that is to be connected is one party's: `connect` sets `O_NONBLOCK` for the one system call that starts
+//! connecting and takes it away again, waits, and calls libc's `connect` again, which then reports how it went, as
+//! after waiting itself.
 
 use crate::call::{Call, Wait, is_nonblocking, option_of};
 use crate::errno::{Outcome, answer, outcome};

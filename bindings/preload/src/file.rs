@@ -1,8 +1,9 @@
 //! read, write, readv and writev: on sockets as recv and send, on pipes, terminals and the like by means of this file.
 //!
-//! The one thing to know: what can never be waited for (regular files, directories, disks) goes straight to libc. The rest
-//! is tried with `RWF_NOWAIT`, which is about one call alone, as `MSG_DONTWAIT` is. Pipes know it since Linux 6.4; what
-//! does not is read and written when `poll` calls it ready, by one goroutine at a time (`turn.rs`).
+//! The one thing to know: what can never be waited for (regular files, directories, disks) goes straight to libc.
+//! The rest is tried with `RWF_NOWAIT`, which is about one call alone, as `MSG_DONTWAIT` is. Pipes know it since
+//! Linux 6.4; what does not is read and written when `poll` calls it ready, by one goroutine at a time
+//! (`turn.rs`).
 
 use crate::call::{Call, Wait};
 use crate::errno::{Outcome, answer, outcome, set_errno};
