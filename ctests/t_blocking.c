@@ -172,6 +172,43 @@ static void who_keeps_a_thread_calls_on_it(void) {
     EVENTUALLY(gort_num_goroutines() == before);
 }
 
+struct shared {
+    atomic_long tid; /* of the goroutine that calls */
+    atomic_int turns, live;
+};
+
+static void take_turns_on_its_thread(void *arg) {
+    struct shared *s = arg;
+    gort_pin_thread();
+    while (t_tid() == atomic_load(&s->tid) && atomic_fetch_add(&s->turns, 1) < 100)
+        gort_yield();
+    gort_unpin_thread();
+    atomic_fetch_sub(&s->live, 1);
+}
+
+static void call_until_the_other_has_had_its_turns(void *arg) {
+    struct shared *s = arg;
+    gort_pin_thread();
+    atomic_store(&s->tid, t_tid());
+    while (atomic_load(&s->turns) < 100) {
+        if (atomic_load(&s->live) == 0) { /* it was not on this thread, or there was none yet */
+            atomic_store(&s->live, 1);
+            CHECK_EQ(gort_spawn(take_turns_on_its_thread, s), GORT_OK);
+            gort_yield();
+        }
+        gort_blocking(add_one, NULL);
+    }
+    gort_unpin_thread();
+    EVENTUALLY(atomic_load(&s->live) == 0);
+}
+
+static void who_shares_the_thread_of_calls_has_its_turn(void) {
+    struct shared s = {0};
+    gort_waitgroup_t done = {0};
+    t_go(&done, call_until_the_other_has_had_its_turns, &s);
+    gort_waitgroup_wait(&done);
+}
+
 /* ---- all of gort may be called there ---- */
 
 struct meeting {
@@ -400,6 +437,7 @@ int main(int argc, char **argv) {
     RUN_BOTH(others_go_on_while_all_are_in_calls);
     RUN(the_processor_is_given_away_at_once);
     RUN_BOTH(who_keeps_a_thread_calls_on_it);
+    RUN(who_shares_the_thread_of_calls_has_its_turn);
     RUN_BOTH(all_of_gort_may_be_called_in_a_call);
     RUN(errno_is_the_callers);
     RUN_BOTH(calls_of_all_kinds_while_the_number_of_processors_changes);

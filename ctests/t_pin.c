@@ -66,32 +66,29 @@ static void a_goroutine_keeps_its_thread_until_the_last_unpin(void) {
 
 /* ---- it shares the thread ---- */
 
+static void look_for_the_pinned_one(void *arg) {
+    struct common *c = arg;
+    if (t_tid() == atomic_load(&c->pinned_tid))
+        atomic_fetch_add(&c->shared, 1);
+}
+
 static void stay_until_met(void *arg) {
     struct common *c = arg;
+    gort_waitgroup_t others = {0};
     gort_pin_thread();
     atomic_store(&c->pinned_tid, t_tid());
     while (!atomic_load(&c->shared)) {
+        t_go(&others, look_for_the_pinned_one, c); /* it mostly runs here, when this one leaves */
+        gort_waitgroup_wait(&others);
         CHECK_EQ(t_tid(), atomic_load(&c->pinned_tid));
-        gort_yield();
     }
     gort_unpin_thread();
-}
-
-static void look_for_the_pinned_one(void *arg) {
-    struct common *c = arg;
-    while (!atomic_load(&c->shared)) {
-        if (t_tid() == atomic_load(&c->pinned_tid))
-            atomic_fetch_add(&c->shared, 1);
-        gort_yield();
-    }
 }
 
 static void others_run_on_the_thread_of_a_pinned_goroutine(void) {
     struct common c = {0};
     gort_waitgroup_t done = {0};
     t_go(&done, stay_until_met, &c);
-    for (int i = 0; i < 8; i++)
-        t_go(&done, look_for_the_pinned_one, &c);
     gort_waitgroup_wait(&done);
 }
 

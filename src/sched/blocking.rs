@@ -16,15 +16,16 @@
 //!
 //! Goroutines that are pinned to the worker wait in its inbox meanwhile: they share the thread, and it is in use.
 
-use super::goroutine::{Goroutine, State};
+use super::goroutine::{Goroutine, State, Task};
 use super::reason::WaitReason;
 use super::runtime::{Runtime, rt};
 use super::thread::HostMask;
 use super::wait::Order;
 use super::worker::{Left, Worker};
-use super::{current, fork, idle, switch};
+use super::{current, fork, idle, switch, thread};
 use crate::panic::{self, Raised};
 use crate::primitive::ACCOUNTED;
+use crate::primitive::atomic::Ordering;
 use std::ffi::c_void;
 use std::ptr::{NonNull, null_mut};
 
@@ -95,6 +96,10 @@ pub(crate) unsafe fn blocking(function: Function, arg: *mut c_void, below: usize
 #[cold]
 #[inline(never)]
 pub(super) unsafe fn serve(rt: &'static Runtime, w: &'static Worker, g: *mut Goroutine, call: *mut Call) {
+    if rt.exiting.load(Ordering::Relaxed) {
+        // The goroutine has reached the scheduler, and that is all.
+        thread::stop_here(rt);
+    }
     // From here on this thread may do anything, as far as gort knows.
     ACCOUNTED.sub();
     idle::hand_off(rt, w);
@@ -109,17 +114,26 @@ pub(super) unsafe fn serve(rt: &'static Runtime, w: &'static Worker, g: *mut Gor
     }
     mask.give_back();
     w.entry.calls_no_more();
-    // It may have left exceptions of C++ behind, as a goroutine may that ends; and loaded a C++ runtime.
-    w.exceptions.drop_any();
+    // It may have loaded a C++ runtime, and left exceptions behind, as a goroutine may that ends.
     w.exceptions.look();
+    w.exceptions.drop_any();
     ACCOUNTED.add();
     let proc = rt.lists().take_proc(rt);
     if let Some(proc) = proc {
-        // SAFETY: just taken out of the list; `g` is ours.
+        // SAFETY: just taken out of the list, so it is this worker's alone; `g` is ours.
         unsafe {
             w.hold(proc);
-            (*g).set_state(State::Runnable, WaitReason::None);
-            w.first.set(Some(super::goroutine::Task::bound(NonNull::new_unchecked(g))));
+            if w.inbox_len.load(Ordering::Relaxed) == 0 {
+                let local = proc.local();
+                // It has reached the scheduler, and who looks whether anybody moves here shall see it.
+                local.tick = local.tick.wrapping_add(1);
+                proc.count_tick(local.tick);
+                (*g).set_state(State::Runnable, WaitReason::None);
+                w.first.set(Some(Task::bound(NonNull::new_unchecked(g))));
+            } else {
+                // Others that may run here only have waited for the end of the call, and come before the next one.
+                switch::ready(g, Order::Queue);
+            }
         }
         rt.pending.lower();
         return;
