@@ -8,7 +8,7 @@
 //! | [`mod@panic`] | panic, defer, recover, try, exit; the scheduler asks it what a goroutine's end leaves to do |
 //! | [`ctx`] | contexts and groups |
 //! | [`chan`] | channels and select |
-//! | [`net`] | descriptors that a goroutine can wait for |
+//! | [`net`] | descriptors that a goroutine can wait for, sockets, names |
 //! | [`sync`] | mutexes, condition variable, once, semaphore, wait group |
 //! | [`inspect`] | dumps and statistics of goroutines, deadlocks |
 //! | [`time`] | timers and tickers |
@@ -40,6 +40,10 @@ pub(crate) mod inspect;
 pub(crate) mod loaded;
 #[cfg(not(loom))]
 pub(crate) mod net;
+/// What the models use of [`net`].
+#[cfg(loom)]
+#[path = "net/fd/mod.rs"]
+pub(crate) mod net_fd;
 pub(crate) mod panic;
 #[cfg(not(loom))]
 pub(crate) mod preload;

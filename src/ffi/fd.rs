@@ -22,7 +22,7 @@ pub struct gort_fd_t {
 /// # Safety
 /// `f` is NULL, or a live handle that stays so for as long as the reference is used.
 #[inline]
-unsafe fn fd<'a>(f: *mut gort_fd_t) -> Option<&'a Fd> {
+pub(super) unsafe fn fd<'a>(f: *mut gort_fd_t) -> Option<&'a Fd> {
     // SAFETY: the caller's promise: handles point to the core's type.
     unsafe { f.cast::<Fd>().as_ref() }
 }

@@ -65,5 +65,8 @@ pub mod panic;
 /// Waiting for the world
 pub mod fd;
 
+/// Sockets
+pub mod sockets;
+
 /// Seeing inside
 pub mod inspect;

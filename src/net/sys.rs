@@ -88,3 +88,55 @@ pub(crate) fn poll(fd: i32, events: i16) -> Result<i16> {
     unsafe { call!(libc::SYS_ppoll, &raw mut it, 1, &raw const at_once, null::<u8>(), 8)? };
     Ok(it.revents)
 }
+
+/// Remove a file, if it is there.
+pub(crate) fn unlink(path: &std::ffi::CStr) {
+    // SAFETY: a text that ends with a NUL.
+    let _ = unsafe { call!(libc::SYS_unlinkat, libc::AT_FDCWD, path.as_ptr(), 0) };
+}
+
+/// Take a connection from a listener: non-blocking, closed by exec.
+pub(crate) fn accept(fd: i32) -> Result<usize> {
+    let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+    // SAFETY: nobody asks for the address.
+    unsafe { call!(libc::SYS_accept4, fd, null::<u8>(), null::<u8>(), flags).map(|fd| fd as usize) }
+}
+
+/// Connect to the address of `len` bytes at `addr`.
+///
+/// # Safety
+/// `addr` is good for reading `len` bytes.
+pub(crate) unsafe fn connect(fd: i32, addr: *const u8, len: libc::socklen_t) -> Result<()> {
+    // SAFETY: the caller's promise.
+    unsafe { call!(libc::SYS_connect, fd, addr, len).map(drop) }
+}
+
+/// Receive one datagram, and its sender's address.
+///
+/// # Safety
+/// `buf` is good for writing `n` bytes, `from` for `*from_len`.
+pub(crate) unsafe fn recv_from(
+    fd: i32,
+    buf: *mut u8,
+    n: usize,
+    from: *mut u8,
+    from_len: &mut libc::socklen_t,
+) -> Result<usize> {
+    // SAFETY: the caller's promise.
+    unsafe { call!(libc::SYS_recvfrom, fd, buf, n, 0, from, &raw mut *from_len).map(|n| n as usize) }
+}
+
+/// Send one datagram, to the address of `len` bytes at `to`.
+///
+/// # Safety
+/// `buf` is good for reading `n` bytes, `to` for `len`.
+pub(crate) unsafe fn send_to(
+    fd: i32,
+    buf: *const u8,
+    n: usize,
+    to: *const u8,
+    len: libc::socklen_t,
+) -> Result<usize> {
+    // SAFETY: the caller's promise.
+    unsafe { call!(libc::SYS_sendto, fd, buf, n, libc::MSG_NOSIGNAL, to, len).map(|n| n as usize) }
+}

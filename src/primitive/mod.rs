@@ -11,6 +11,8 @@ mod clock;
 #[cfg(not(loom))]
 mod errno;
 mod futex;
+#[cfg(not(loom))]
+mod helper;
 mod spin;
 #[cfg(not(loom))]
 mod threads;
@@ -22,6 +24,8 @@ pub(crate) use clock::{FOREVER, now};
 #[cfg(not(loom))]
 pub(crate) use errno::{errno, set_errno};
 pub(crate) use futex::{futex_wait, futex_wake};
+#[cfg(not(loom))]
+pub(crate) use helper::start_helper;
 pub(crate) use spin::{Backoff, SpinLock};
 #[cfg(not(loom))]
 pub(crate) use threads::{threads, threads_at_a_glance};

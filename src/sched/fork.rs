@@ -75,6 +75,7 @@ unsafe extern "C" fn child() {
     unsafe { roster::forget() };
     runtime::forget();
     main::forget();
+    crate::net::forget_names();
     // SAFETY: as above.
     unsafe { release() };
 }

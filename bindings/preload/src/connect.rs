@@ -9,7 +9,7 @@
 
 use crate::call::{Call, Wait, is_nonblocking, option_of};
 use crate::errno::{Outcome, answer, outcome};
-use crate::{real, turn};
+use crate::{real, runtime, turn};
 use core::ffi::c_int;
 use core::mem::zeroed;
 use libc::{EAGAIN, EALREADY, EINPROGRESS, POLLIN, POLLOUT, sockaddr, socklen_t};
@@ -77,7 +77,7 @@ pub(crate) unsafe extern "C" fn accept4(
 
 fn accept_with(fd: c_int, really: impl Fn(c_int) -> c_int) -> c_int {
     // What does not listen will never be ready, and fails at once.
-    if is_nonblocking(fd) || option_of(fd, libc::SO_ACCEPTCONN) != Some(1) {
+    if is_nonblocking(fd) || option_of(fd, libc::SO_ACCEPTCONN) != Some(1) || !runtime::may_park() {
         return really(fd);
     }
     // SAFETY: all 0 is a status; the place is one.

@@ -7,7 +7,7 @@
 
 use crate::call::{Call, Wait};
 use crate::errno::{Outcome, answer, outcome, set_errno};
-use crate::{message, real, socket, turn};
+use crate::{message, real, runtime, socket, turn};
 use core::ffi::{c_int, c_void};
 use core::mem::zeroed;
 use libc::{EAGAIN, ENOTSOCK, POLLERR, POLLIN, POLLOUT, iovec, msghdr, ssize_t};
@@ -165,6 +165,8 @@ fn read_file(fd: c_int, pieces: *const iovec, count: c_int, really: impl Fn(c_in
                 }
                 done => break done,
             }
+        } else if !runtime::may_park() {
+            break outcome(really(call.fd()));
         } else {
             call.pin();
             let number = stream.number;
@@ -198,6 +200,9 @@ unsafe fn write_file(
     let mut knows_nowait = stream.is_pipe;
     let mut done = 0;
     let result = loop {
+        if !(stream.is_pipe && knows_nowait) && !runtime::may_park() {
+            break if done == 0 { outcome(really(call.fd())) } else { Ok(done) };
+        }
         let moved = if !stream.is_pipe {
             // Devices take messages, which must not be cut.
             call.pin();

@@ -121,9 +121,15 @@ pub(crate) fn calls() -> &'static Calls {
     unsafe { &*CALLS.load(Ordering::Acquire) }
 }
 
-/// May the caller, who is inside, park? Not in a child of vfork, which runs in the parent's memory for a while:
-/// for gort it is the goroutine that made it.
+/// May the caller, who is inside, park? Not in a child of vfork, which runs in the parent's memory for a while: for
+/// gort it is the goroutine that made it. Nor in a signal handler on its own stack, as those for crashes are (workers
+/// block other signals).
 pub(crate) fn may_park() -> bool {
-    // SAFETY: no preconditions.
-    unsafe { libc::getpid() == PROCESS.load(Ordering::Relaxed) }
+    // SAFETY: all 0 is such a structure; the place is one.
+    unsafe {
+        let mut stack: libc::stack_t = core::mem::zeroed();
+        libc::getpid() == PROCESS.load(Ordering::Relaxed)
+            && libc::sigaltstack(core::ptr::null(), &mut stack) == 0
+            && stack.ss_flags & libc::SS_ONSTACK == 0
+    }
 }

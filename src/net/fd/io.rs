@@ -11,7 +11,9 @@
 //! the count moves after that, and the skipping ends with it. Other streams are not treated so: a Unix socket ends a read at
 //! each passed descriptor, a pipe at the end of a packet.
 
-use super::{Fd, Kind, NOT_DRY, pipe};
+use super::handle::{Fd, Kind, NOT_DRY};
+use super::pipe;
+use super::turns::Refused;
 use crate::ffi::status::{ECLOSED, ETIMEDOUT};
 use crate::net::sys;
 use crate::primitive::atomic::Ordering;
@@ -154,11 +156,14 @@ impl Fd {
     fn turn(&self, direction: Direction) -> Result<Turn<'_>, i32> {
         match self.turns.take(direction, &self.sides[direction as usize].deadline) {
             Ok(()) => Ok(Turn { fd: self, direction }),
-            Err((status, last)) => {
+            Err((why, last)) => {
                 if last {
                     self.end();
                 }
-                Err(status)
+                Err(match why {
+                    Refused::Closed => ECLOSED,
+                    Refused::TimedOut => ETIMEDOUT,
+                })
             }
         }
     }

@@ -13,7 +13,6 @@
 //! A turn that is given up without a look at the queue was given up in a word without `WAITED`; and `WAITED` is set only
 //! in a word with `BUSY`: both by one compare-exchange of the whole word, so nobody queues for a turn that is free.
 
-use crate::ffi::status::{ECLOSED, ETIMEDOUT};
 use crate::primitive::atomic::{AtomicI64, AtomicU64, Ordering};
 use crate::primitive::{FOREVER, SpinLock, now};
 use crate::sched::WaitReason;
@@ -27,6 +26,13 @@ const BUSY: u64 = 2;
 const WAITED: u64 = 8;
 const ONE: u64 = 32;
 
+/// Why somebody does not get a turn.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Refused {
+    Closed,
+    TimedOut,
+}
+
 /// What a waiter for a turn is told.
 const YOURS: i32 = 1;
 const LOOK: i32 = 2;
@@ -34,6 +40,21 @@ const LOOK: i32 = 2;
 pub(super) struct Turns {
     word: AtomicU64,
     lines: [Line; 2],
+    /// What a model breaks.
+    #[cfg(loom)]
+    pub(super) bug: Bug,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(not(loom), allow(dead_code))] // what a model breaks
+pub(super) enum Bug {
+    None,
+    /// Who waits queues for the turn without a look whether it is taken still.
+    QueueUnchecked,
+    /// A turn is given up without a look whether somebody waits for it.
+    GiveUpBlindly,
+    /// A turn is given up with a relaxed operation.
+    RelaxedGiveUp,
 }
 
 /// Those who wait for a turn of one direction.
@@ -56,7 +77,23 @@ impl Line {
 
 impl Turns {
     pub(super) fn new() -> Turns {
-        Turns { word: AtomicU64::new(ONE), lines: [Line::new(), Line::new()] }
+        Turns {
+            word: AtomicU64::new(ONE),
+            lines: [Line::new(), Line::new()],
+            #[cfg(loom)]
+            bug: Bug::None,
+        }
+    }
+
+    #[cfg(not(loom))]
+    #[inline(always)]
+    fn is(&self, _: Bug) -> bool {
+        false
+    }
+
+    #[cfg(loom)]
+    fn is(&self, bug: Bug) -> bool {
+        self.bug == bug
     }
 
     #[inline]
@@ -100,9 +137,9 @@ impl Turns {
     }
 
     /// Be counted, and have the turn of `direction`; waits for it until `deadline` has passed, which is looked at again
-    /// whenever somebody [`Turns::stir`]s. `Err`: a status, and whether the caller is to close the number.
+    /// whenever somebody [`Turns::stir`]s. `Err`: why not, and whether the caller is to close the number.
     #[inline]
-    pub(super) fn take(&self, direction: Direction, deadline: &AtomicI64) -> Result<(), (i32, bool)> {
+    pub(super) fn take(&self, direction: Direction, deadline: &AtomicI64) -> Result<(), (Refused, bool)> {
         let busy = BUSY << direction as u32;
         let mut word = self.word.load(Ordering::Relaxed);
         while word & (CLOSED | busy) == 0 {
@@ -116,10 +153,10 @@ impl Turns {
     }
 
     #[cold]
-    fn wait(&self, direction: Direction, deadline: &AtomicI64) -> Result<(), (i32, bool)> {
+    fn wait(&self, direction: Direction, deadline: &AtomicI64) -> Result<(), (Refused, bool)> {
         let (busy, waited) = (BUSY << direction as u32, WAITED << direction as u32);
         if !self.enter() {
-            return Err((ECLOSED, false));
+            return Err((Refused::Closed, false));
         }
         let line = &self.lines[direction as usize];
         loop {
@@ -129,16 +166,16 @@ impl Turns {
                 // Under the lock: who stirs has changed what it stirs for before it takes the lock.
                 let until = deadline.load(Ordering::Relaxed);
                 let next = if word & CLOSED != 0 {
-                    break Some(ECLOSED);
-                } else if word & busy == 0 {
+                    break Some(Refused::Closed);
+                } else if word & busy == 0 && !self.is(Bug::QueueUnchecked) {
                     word | busy
                 } else if until != FOREVER && until <= now() {
-                    break Some(ETIMEDOUT);
+                    break Some(Refused::TimedOut);
                 } else {
                     word | waited
                 };
                 match self.word.compare_exchange(word, next, Ordering::Acquire, Ordering::Relaxed) {
-                    Ok(_) if next & waited == 0 || word & busy == 0 => {
+                    Ok(_) if next & busy != word & busy => {
                         // SAFETY: locked above.
                         unsafe { line.lock.unlock() };
                         return Ok(());
@@ -147,10 +184,10 @@ impl Turns {
                     Err(now) => word = now,
                 }
             };
-            if let Some(status) = refused {
+            if let Some(why) = refused {
                 // SAFETY: locked above.
                 unsafe { line.lock.unlock() };
-                return Err((status, self.leave()));
+                return Err((why, self.leave()));
             }
             let mut wait = Wait::new(WaitReason::Io, false);
             let until = deadline.load(Ordering::Relaxed);
@@ -186,11 +223,11 @@ impl Turns {
     #[must_use]
     pub(super) fn give_up(&self, direction: Direction) -> bool {
         let (busy, waited) = (BUSY << direction as u32, WAITED << direction as u32);
+        let done = if self.is(Bug::RelaxedGiveUp) { Ordering::Relaxed } else { Ordering::AcqRel };
         let mut word = self.word.load(Ordering::Relaxed);
-        while word & waited == 0 {
+        while word & waited == 0 || self.is(Bug::GiveUpBlindly) {
             // Release pairs with the Acquire of who has the turn next.
-            match self.word.compare_exchange(word, (word & !busy) - ONE, Ordering::AcqRel, Ordering::Relaxed)
-            {
+            match self.word.compare_exchange(word, (word & !busy) - ONE, done, Ordering::Relaxed) {
                 Ok(_) => return word < 2 * ONE,
                 Err(now) => word = now,
             }

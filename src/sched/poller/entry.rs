@@ -68,6 +68,9 @@ unsafe impl Send for Entry {}
 /// Why a wait ended without an event, or was not begun: a status code.
 pub(crate) type Refused = i32;
 
+/// As `ffi::status` defines it, which the models do without.
+const ETIMEDOUT: Refused = -libc::ETIMEDOUT;
+
 impl Entry {
     /// All zero: see `table.rs`.
     #[cfg(any(test, loom))]
@@ -80,6 +83,12 @@ impl Entry {
             generation: AtomicU32::new(0),
             inner: UnsafeCell::new(Inner { waiters: [Queue::new(), Queue::new()], users: 0 }),
         }
+    }
+
+    /// Is nobody queued?
+    #[cfg(all(test, loom))]
+    pub(super) fn nobody_waits(&self) -> bool {
+        self.lock().inner().waiters.iter().all(Queue::is_empty)
     }
 
     /// As [`Entry::new`] makes it?
@@ -153,7 +162,7 @@ impl Entry {
         let mut wait = Wait::new(WaitReason::Io, both);
         if deadline != FOREVER {
             if deadline <= now() {
-                return Err(crate::ffi::status::ETIMEDOUT);
+                return Err(ETIMEDOUT);
             }
             wait.set_deadline(deadline);
         }
@@ -179,7 +188,7 @@ impl Entry {
                 }
             }
         }
-        if id == TIMED_OUT { Err(crate::ffi::status::ETIMEDOUT) } else { Ok(()) }
+        if id == TIMED_OUT { Err(ETIMEDOUT) } else { Ok(()) }
     }
 }
 

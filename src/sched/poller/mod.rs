@@ -27,6 +27,8 @@ mod bell;
 #[cfg(not(loom))]
 mod driver;
 mod entry;
+#[cfg(all(test, loom))]
+mod model;
 #[cfg(not(loom))]
 mod table;
 
@@ -42,7 +44,6 @@ pub(super) use driver::{
     Harvest, after_fork_child, after_fork_parent, before_fork, in_use, last_poll, poll, poll_if_stale, sleep,
     waiting,
 };
-#[cfg(not(loom))]
 pub(crate) use entry::{Direction, Entry, Seen};
 #[cfg(not(loom))]
 pub(crate) use table::entry_of;
