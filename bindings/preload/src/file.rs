@@ -200,7 +200,7 @@ unsafe fn write_file(
     let mut knows_nowait = stream.is_pipe;
     let mut done = 0;
     let result = loop {
-        if !(stream.is_pipe && knows_nowait) && !runtime::may_park() {
+        if (!stream.is_pipe || !knows_nowait) && !runtime::may_park() {
             break if done == 0 { outcome(really(call.fd())) } else { Ok(done) };
         }
         let moved = if !stream.is_pipe {
