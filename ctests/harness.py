@@ -57,9 +57,10 @@ def cxx_compilers(quick=False):
 
 def directives(source):
     """What a test says about itself in comments: `ctest-timeout: 300`, `ctest-cflags: -O0`,
-    `ctest-env: NAME=value ...` (one more run, with these variables), `ctest-alone: why` (nothing else runs beside it)."""
+    `ctest-env: NAME=value ...` (one more run, with these variables), `ctest-alone: why` (nothing else runs beside it);
+    the others are those of `preload/run`."""
     found = {}
-    known = "timeout|cflags|env|alone|imports|plain"
+    known = "timeout|cflags|env|alone|imports|needs|plain"
     for key, value in re.findall(rf"ctest-({known}):[ \t]*([^\n]*?)[ \t]*(?:\*/|\n)", source.read_text()):
         found.setdefault(key, []).append(value)
     return found

@@ -107,7 +107,7 @@ static inline int p_open_fds(void) {
     return n;
 }
 
-/* Is a thread of the process in this system call? */
+/* Is another thread of the process in this system call? */
 static inline bool p_in_call(long wanted) {
     bool found = false;
     DIR *tasks = opendir("/proc/self/task");
@@ -116,7 +116,8 @@ static inline bool p_in_call(long wanted) {
         char path[64];
         long call = -1;
         snprintf(path, sizeof path, "/proc/self/task/%.20s/syscall", entry->d_name);
-        FILE *file = entry->d_name[0] != '.' ? fopen(path, "r") : NULL;
+        bool other = entry->d_name[0] != '.' && atol(entry->d_name) != t_tid();
+        FILE *file = other ? fopen(path, "r") : NULL;
         found |= file && fscanf(file, "%ld", &call) == 1 && call == wanted;
         if (file)
             fclose(file);

@@ -1,4 +1,5 @@
 /* libcurl's easy interface, unmodified, from many goroutines. */
+/* ctest-needs: packages */
 /* ctest-cflags: -Wl,--no-as-needed -lcurl */
 #include "p.h"
 

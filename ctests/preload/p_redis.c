@@ -1,4 +1,5 @@
 /* hiredis, unmodified, from many goroutines, against a Redis server. */
+/* ctest-needs: packages */
 /* ctest-cflags: -Wl,--no-as-needed -lhiredis */
 #include "p.h"
 

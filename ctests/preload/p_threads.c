@@ -93,6 +93,39 @@ static void calls_that_gort_makes_block(void) {
     close(full[0]), close(full[1]);
 }
 
+/* ---- signal handlers ---- */
+
+static int to_handler[2];
+
+static void on_trap(int signal) {
+    char byte;
+    (void)signal;
+    CHECK_EQ(read(to_handler[0], &byte, 1), 1);
+}
+
+static void trap(void *arg) {
+    stack_t stack = {.ss_sp = arg, .ss_size = 65536}, before;
+    gort_pin_thread();
+    CHECK_EQ(sigaltstack(&stack, &before), 0);
+    raise(SIGTRAP);
+    CHECK_EQ(sigaltstack(&before, NULL), 0);
+    gort_unpin_thread();
+}
+
+/* A handler for crashes may run on a worker: it is no place to park in. */
+static void handlers_on_their_own_stack_block(void) {
+    static char stack[65536];
+    struct sigaction action = {.sa_handler = on_trap, .sa_flags = SA_ONSTACK};
+    gort_waitgroup_t done = {0};
+    p_pair(SOCK_STREAM, to_handler);
+    CHECK_EQ(sigaction(SIGTRAP, &action, NULL), 0);
+    t_go(&done, trap, stack);
+    EVENTUALLY(p_in_call(SYS_recvfrom)); /* how a socket is read */
+    CHECK_EQ(write(to_handler[1], "x", 1), 1);
+    gort_waitgroup_wait(&done);
+    close(to_handler[0]), close(to_handler[1]);
+}
+
 static void at_exit(void) {
     char text[8];
     int ends[2];
@@ -125,6 +158,7 @@ int main(int argc, char **argv) {
     RUN_AS_MAIN(calls_in_gort_blocking_block);
     RUN_AS_MAIN(calls_on_a_locked_thread_park);
     RUN(calls_that_gort_makes_block);
+    RUN(handlers_on_their_own_stack_block);
     RUN(exit_handlers_may_make_calls);
     return t_end();
 }

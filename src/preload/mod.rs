@@ -1,8 +1,8 @@
 //! Telling `libgort_preload.so` of us, where it is loaded (`bindings/preload`, `docs/preload.md`).
 //!
-//! The one thing to know: it stands before libc's `read`, `poll` and so on, and calls us when a goroutine would block in one. We
-//! tell it where we are, at the start of the runtime, so that it need not look for us at each of these calls. Our
-//! own calls of them go past it: it knows our code by its address.
+//! The one thing to know: it stands before libc's `read`, `poll` and so on, and calls us when a goroutine would
+//! block in one. We tell it where we are, at the start of the runtime, so that it need not look for us at each of
+//! these calls. Our own calls of them go past it: it knows our code by its address.
 
 mod calls;
 

@@ -66,8 +66,8 @@ impl Call {
         }
     }
 
-    /// The call is going to wait: until when, as the socket's time-out `option` says (SO_RCVTIMEO or SO_SNDTIMEO), counted
-    /// from the first time on. `None`: it cannot wait as a goroutine.
+    /// The call is going to wait: until when, as the socket's time-out `option` says (SO_RCVTIMEO or SO_SNDTIMEO),
+    /// counted from the first time on. `None`: it cannot wait as a goroutine.
     pub(crate) fn begin(&mut self, option: c_int) -> Option<i64> {
         if self.deadline.is_none() && runtime::may_park() {
             self.pin();

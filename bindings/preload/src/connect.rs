@@ -1,14 +1,15 @@
 //! connect and accept.
 //!
-//! The one thing to know: the kernel has no "now or not at all" for either, only `O_NONBLOCK`, which is the same for
-//! everybody who has the socket. For `accept` it must not be touched: plain threads and other processes may be
-//! accepting on the same socket, and would fail. So one goroutine at a time looks and takes (`turn.rs`). A socket that is to be
-//! connected is one party's: `connect` sets `O_NONBLOCK` for the one system call that starts connecting and takes it away
-//! again, waits, and calls libc's `connect` again, which then reports how it went, as after waiting itself.
+//! The one thing to know: the kernel has no "now or not at all" for either, only `O_NONBLOCK`, which is the same
+//! for everybody who has the socket. For `accept` it must not be touched: plain threads and other processes may be
+//! accepting on the same socket, and would fail. So one goroutine at a time looks and takes (`turn.rs`). A socket
+//! that is to be connected is one party's: `connect` sets `O_NONBLOCK` for the one system call that starts
+//! connecting and takes it away again, waits, and calls libc's `connect` again, which then reports how it went, as
+//! after waiting itself.
 
 use crate::call::{Call, Wait, is_nonblocking, option_of};
 use crate::errno::{Outcome, answer, outcome};
-use crate::{real, turn};
+use crate::{real, runtime, turn};
 use core::ffi::c_int;
 use core::mem::zeroed;
 use libc::{EAGAIN, EALREADY, EINPROGRESS, POLLIN, POLLOUT, sockaddr, socklen_t};
@@ -76,7 +77,7 @@ pub(crate) unsafe extern "C" fn accept4(
 
 fn accept_with(fd: c_int, really: impl Fn(c_int) -> c_int) -> c_int {
     // What does not listen will never be ready, and fails at once.
-    if is_nonblocking(fd) || option_of(fd, libc::SO_ACCEPTCONN) != Some(1) {
+    if is_nonblocking(fd) || option_of(fd, libc::SO_ACCEPTCONN) != Some(1) || !runtime::may_park() {
         return really(fd);
     }
     // SAFETY: all 0 is a status; the place is one.

@@ -1,10 +1,11 @@
 //! The names that take the place of libc's, and who gets past them.
 //!
-//! The one thing to know: each is a few instructions that look where the call comes from and whether the caller is a
-//! goroutine, and then *jump*: to libc's function, or to the Rust function of the same name in another file, with all
-//! arguments as they were. Both return to the caller. So for whoever is no goroutine there is no frame of ours on the
-//! stack, and nothing at all is different: a thread that is cancelled in `read`, say, is unwound as ever. `runtime.rs` says what
-//! is compared, and why that is enough. Arguments in registers are kept for the jump; on aarch64 there may be seven.
+//! The one thing to know: each is a few instructions that look where the call comes from and whether the caller is
+//! a goroutine, and then *jump*: to libc's function, or to the Rust function of the same name in another file,
+//! with all arguments as they were. Both return to the caller. So for whoever is no goroutine there is no frame of
+//! ours on the stack, and nothing at all is different: a thread that is cancelled in `read`, say, is unwound as
+//! ever. `runtime.rs` says what is compared, and why that is enough. Arguments in registers are kept for the jump;
+//! on aarch64 there may be seven.
 
 use crate::{checked, connect, file, message, poll, real, runtime, select, sleep, socket};
 use core::arch::naked_asm;

@@ -1,12 +1,13 @@
 //! read, write, readv and writev: on sockets as recv and send, on pipes, terminals and the like by means of this file.
 //!
-//! The one thing to know: what can never be waited for (regular files, directories, disks) goes straight to libc. The rest
-//! is tried with `RWF_NOWAIT`, which is about one call alone, as `MSG_DONTWAIT` is. Pipes know it since Linux 6.4; what
-//! does not is read and written when `poll` calls it ready, by one goroutine at a time (`turn.rs`).
+//! The one thing to know: what can never be waited for (regular files, directories, disks) goes straight to libc.
+//! The rest is tried with `RWF_NOWAIT`, which is about one call alone, as `MSG_DONTWAIT` is. Pipes know it since
+//! Linux 6.4; what does not is read and written when `poll` calls it ready, by one goroutine at a time
+//! (`turn.rs`).
 
 use crate::call::{Call, Wait};
 use crate::errno::{Outcome, answer, outcome, set_errno};
-use crate::{message, real, socket, turn};
+use crate::{message, real, runtime, socket, turn};
 use core::ffi::{c_int, c_void};
 use core::mem::zeroed;
 use libc::{EAGAIN, ENOTSOCK, POLLERR, POLLIN, POLLOUT, iovec, msghdr, ssize_t};
@@ -164,6 +165,8 @@ fn read_file(fd: c_int, pieces: *const iovec, count: c_int, really: impl Fn(c_in
                 }
                 done => break done,
             }
+        } else if !runtime::may_park() {
+            break outcome(really(call.fd()));
         } else {
             call.pin();
             let number = stream.number;
@@ -197,6 +200,9 @@ unsafe fn write_file(
     let mut knows_nowait = stream.is_pipe;
     let mut done = 0;
     let result = loop {
+        if (!stream.is_pipe || !knows_nowait) && !runtime::may_park() {
+            break if done == 0 { outcome(really(call.fd())) } else { Ok(done) };
+        }
         let moved = if !stream.is_pipe {
             // Devices take messages, which must not be cut.
             call.pin();

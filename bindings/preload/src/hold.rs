@@ -15,7 +15,7 @@
 //! | high 16 bits | forks that are under way, or wait for those threads |
 //!
 //! A fork announces itself and waits for the low half to be 0; who comes to the gate meanwhile waits for the high half
-//! to be 0. What is inside the gate is two system calls, which wait for nothing and call nobody. Both sides change
+//! to be 0. Inside the gate is one system call, which calls nobody. Both sides change
 //! one word by read-modify-write, so there is one order of events, and acquire/release on it orders the rest.
 
 use core::ffi::c_int;
@@ -65,11 +65,11 @@ impl Drop for Held {
         if let Some((word, bit)) = place(self.0) {
             OURS[word].fetch_and(!bit, Ordering::Relaxed);
         }
-        // The last reference to a socket that lingers waits in close: not inside the gate, where a fork would wait too.
-        // A fork between the two leaves the child an fd that goes when the child execs or ends.
-        leave();
+        // Inside the gate, or a child would have it and not know. The last reference to a socket that lingers waits
+        // in here, and forks with it; but that is the last one only if the program has closed its own meanwhile.
         // SAFETY: ours.
         unsafe { libc::close(self.0) };
+        leave();
     }
 }
 
@@ -101,7 +101,7 @@ pub(crate) fn watch_forks() {
 
 unsafe extern "C" fn before() {
     GATE.fetch_add(FORK, Ordering::Relaxed);
-    while GATE.load(Ordering::Acquire) % FORK != 0 {
+    while GATE.load(Ordering::Acquire) & (FORK - 1) != 0 {
         // SAFETY: no preconditions.
         unsafe { libc::sched_yield() };
     }

@@ -1,8 +1,8 @@
 //! recvmsg and sendmsg, and readv and writev on sockets.
 //!
-//! The one thing to know: the program's message is used as it is for the first try. Only what is left of a stream's
-//! bytes after it goes piece by piece through a message of our own, which has no address and no control data: both went
-//! with the first byte.
+//! The one thing to know: the program's message is used as it is for the first try. Only what is left of a
+//! stream's bytes after it goes piece by piece through a message of our own, which has no address and no control
+//! data: both went with the first byte.
 
 use crate::call::Call;
 use crate::errno::{Outcome, answer, outcome};

@@ -1,7 +1,7 @@
 //! poll and ppoll.
 //!
-//! The one thing to know: libc's `poll` fills in the answer, always; it is asked without waiting, before the first wait
-//! and after each. One fd is waited for as it is, several by means of a set.
+//! The one thing to know: libc's `poll` fills in the answer, always; it is asked without waiting, before the first
+//! wait and after each. One fd is waited for as it is, several by means of a set.
 
 use crate::call::{Call, FOREVER, Wait};
 use crate::errno::{answer, outcome};

@@ -17,9 +17,9 @@
 //! | no gort | 0 | max | to libc |
 //! | gort's code is `b..b + n` | `b` | `n` | to libc if it comes from there, else by [`is_inside`] |
 //!
-//! The two words are written one after the other, `BEGIN` first; in between, `r - b` is below the maximum, as every number
-//! is: to libc. A thread that sees the second without the first finds `r >= n`, and [`is_inside`] decides. Both are right
-//! for a plain thread, and goroutines come into being after both.
+//! The two words are written one after the other, `BEGIN` first; in between, `r - b` is below the maximum, as
+//! every number is: to libc. A thread that sees the second without the first finds `r >= n`, and [`is_inside`]
+//! decides. Both are right for a plain thread, and goroutines come into being after both.
 
 use crate::calls::{Attach, Calls};
 use crate::real;
@@ -99,8 +99,9 @@ unsafe extern "C" fn look(info: *mut libc::dl_phdr_info, _: usize, code: *mut c_
     0
 }
 
-/// Is the caller a goroutine? Not in a function that runs under `gort_blocking`, on plain threads, in a process that was
-/// forked by a goroutine, in exit handlers: gort says so of each. Whoever asks can call libc's functions afterwards.
+/// Is the caller a goroutine? Not in a function that runs under `gort_blocking`, on plain threads, in a process
+/// that was forked by a goroutine, in exit handlers: gort says so of each. Whoever asks can call libc's functions
+/// afterwards.
 pub(crate) extern "C" fn is_inside() -> bool {
     // Acquire pairs with the Release in `gort_preload_attach`.
     // SAFETY: null, or a table that stays.
@@ -120,9 +121,15 @@ pub(crate) fn calls() -> &'static Calls {
     unsafe { &*CALLS.load(Ordering::Acquire) }
 }
 
-/// May the caller, who is inside, park? Not in a child of vfork, which runs in the parent's memory for a while: for gort it
-/// is the goroutine that made it.
+/// May the caller, who is inside, park? Not in a child of vfork, which runs in the parent's memory for a while: for
+/// gort it is the goroutine that made it. Nor in a signal handler on its own stack, as those for crashes are (workers
+/// block other signals).
 pub(crate) fn may_park() -> bool {
-    // SAFETY: no preconditions.
-    unsafe { libc::getpid() == PROCESS.load(Ordering::Relaxed) }
+    // SAFETY: all 0 is such a structure; the place is one.
+    unsafe {
+        let mut stack: libc::stack_t = core::mem::zeroed();
+        libc::getpid() == PROCESS.load(Ordering::Relaxed)
+            && libc::sigaltstack(core::ptr::null(), &mut stack) == 0
+            && stack.ss_flags & libc::SS_ONSTACK == 0
+    }
 }

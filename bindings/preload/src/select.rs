@@ -1,8 +1,8 @@
 //! select and pselect.
 //!
-//! The one thing to know: as in `poll.rs`, libc's function fills in the answer, asked without waiting. It writes over the sets
-//! it is given, so it gets copies, and the program's are written when there is an answer. Sets of more than
-//! `FD_SETSIZE` fds, which C libraries do not have, are left to libc.
+//! The one thing to know: as in `poll.rs`, libc's function fills in the answer, asked without waiting. It writes
+//! over the sets it is given, so it gets copies, and the program's are written when there is an answer. Sets of
+//! more than `FD_SETSIZE` fds, which C libraries do not have, are left to libc.
 
 use crate::call::{Call, FOREVER, Wait};
 use crate::errno::{Outcome, answer, outcome};

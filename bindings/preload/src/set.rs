@@ -1,10 +1,11 @@
 //! Several fds to wait for at once.
 //!
-//! The one thing to know: they go into an epoll set of the call's own, and gort waits for that *one* fd: an epoll set is
-//! readable when something in it is ready. Members are edge-triggered, so each reports once and then only what
-//! is new; what counts is what `poll` or `select` says afterwards, who are asked after every report has been taken out and
-//! before the next wait. What happens after they were asked makes a new report; nothing is lost, and a member that epoll calls ready
-//! and they do not (a hang-up, for who asked for urgent data only) makes nobody spin.
+//! The one thing to know: they go into an epoll set of the call's own, and gort waits for that *one* fd: an epoll
+//! set is readable when something in it is ready. Members are edge-triggered, so each reports once and then only
+//! what is new; what counts is what `poll` or `select` says afterwards, who are asked after every report has been
+//! taken out and before the next wait. What happens after they were asked makes a new report; nothing is lost, and
+//! a member that epoll calls ready and they do not (a hang-up, for who asked for urgent data only) makes nobody
+//! spin.
 
 use crate::call::Wait;
 use crate::calls::Calls;
@@ -23,8 +24,8 @@ impl Set {
         Held::new(|| unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) }).map(Set)
     }
 
-    /// Add `fd`. `all`: what is asked of it in all, by whoever names it several times. False: that cannot be waited for
-    /// in this way.
+    /// Add `fd`. `all`: what is asked of it in all, by whoever names it several times. False: that cannot be
+    /// waited for in this way.
     pub(crate) fn add(&self, fd: c_int, events: u32, all: impl FnOnce() -> u32) -> bool {
         self.control(libc::EPOLL_CTL_ADD, fd, events)
             || match errno() {

@@ -1,8 +1,8 @@
 //! recv and send, with and without addresses, and what all transfers on sockets have in common.
 //!
-//! The one thing to know: the first try is made with `MSG_DONTWAIT`, which is about this call alone. If it moves what
-//! was asked for, or fails with anything but `EAGAIN`, that is the answer, and nothing else was done. (A try that fails with
-//! `EAGAIN` has written nothing, lengths included.)
+//! The one thing to know: the first try is made with `MSG_DONTWAIT`, which is about this call alone. If it moves
+//! what was asked for, or fails with anything but `EAGAIN`, that is the answer, and nothing else was done. (A try
+//! that fails with `EAGAIN` has written nothing, lengths included.)
 
 use crate::call::{Call, Wait, is_nonblocking, option_of};
 use crate::errno::{Outcome, answer, outcome};

@@ -1,10 +1,11 @@
 //! One at a time: for calls that cannot ask "now or not at all".
 //!
-//! The one thing to know: `accept` on a blocking socket, and `read` on a terminal, can only be made when `poll` has said that
-//! they would not wait. If ten goroutines see the same connection ready, nine would then block. So looking and
-//! taking are done under a lock, chosen by what the fd refers to (not by its number: duplicates share it). Nobody
-//! holds it while waiting, so it does not matter that different files may share one. Other processes, and threads that
-//! are not goroutines, do not take it: if one of them is faster, the call blocks its thread, as without us.
+//! The one thing to know: `accept` on a blocking socket, and `read` on a terminal, can only be made when `poll`
+//! has said that they would not wait. If ten goroutines see the same connection ready, nine would then block. So
+//! looking and taking are done under a lock, chosen by what the fd refers to (not by its number: duplicates share
+//! it). Nobody holds it while waiting, so it does not matter that different files may share one. Other processes,
+//! and threads that are not goroutines, do not take it: if one of them is faster, the call blocks its thread, as
+//! without us.
 
 use crate::calls::Calls;
 use crate::real;
@@ -22,8 +23,8 @@ unsafe impl Sync for Locks {}
 
 static LOCKED: Locks = Locks(UnsafeCell::new([[0; 2]; LOCKS]));
 
-/// If `fd`, which is known to the kernel by `number` (an inode's), is ready for one of `events`: call `take`. `None`: it is not.
-/// The caller is pinned.
+/// If `fd`, which is known to the kernel by `number` (an inode's), is ready for one of `events`: call `take`.
+/// `None`: it is not. The caller is pinned.
 pub(crate) fn take<T>(
     calls: &Calls,
     number: u64,
