@@ -181,27 +181,27 @@ pub(crate) fn look() {}
 
 // The bells of `poller/bell.rs`, by their numbers.
 std::thread_local! {
-    static BELLS: std::cell::RefCell<Vec<Arc<AtomicU32>>> = const { std::cell::RefCell::new(Vec::new()) };
+    static BELLS: std::cell::RefCell<Vec<&'static AtomicU32>> = const { std::cell::RefCell::new(Vec::new()) };
 }
 
 /// A bell of this model. Models that ring begin with this, so that none is left of the last one.
 #[cfg(test)]
 pub(crate) fn the_bell() -> i32 {
     BELLS.with_borrow_mut(|bells| {
-        *bells = vec![Arc::new(AtomicU32::new(0))];
+        *bells = vec![Box::leak(Box::new(AtomicU32::new(0)))];
         0
     })
 }
 
-fn bell(number: i32) -> Arc<AtomicU32> {
-    BELLS.with_borrow(|bells| bells[number as usize].clone())
+fn bell(number: i32) -> &'static AtomicU32 {
+    BELLS.with_borrow(|bells| bells[number as usize])
 }
 
 /// See `bell.rs`.
 pub(crate) fn ring(number: i32) {
     let bell = bell(number);
     bell.store(1, Ordering::Release);
-    crate::primitive::futex_wake(&*bell, 1);
+    crate::primitive::futex_wake(bell, 1);
 }
 
 /// Sleep until it is rung, and hear it.
@@ -209,6 +209,6 @@ pub(crate) fn ring(number: i32) {
 pub(crate) fn sleep_by(number: i32) {
     let bell = bell(number);
     while bell.swap(0, Ordering::Acquire) == 0 {
-        crate::primitive::futex_wait(&bell, 0, crate::primitive::FOREVER);
+        crate::primitive::futex_wait(bell, 0, crate::primitive::FOREVER);
     }
 }

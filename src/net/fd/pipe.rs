@@ -57,11 +57,8 @@ fn is_pending() -> bool {
 /// A SIGPIPE that is pending, as it is blocked.
 fn take_away() {
     let saved = errno();
-    let at_once = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let (set, at_once) = (sigpipe(), libc::timespec { tv_sec: 0, tv_nsec: 0 });
     // SAFETY: a live set and a live time; it does not wait. By `syscall`: sigtimedwait is a point of cancellation.
-    unsafe {
-        let set = sigpipe();
-        libc::syscall(libc::SYS_rt_sigtimedwait, &raw const set, null::<u8>(), &raw const at_once, 8);
-    }
+    unsafe { libc::syscall(libc::SYS_rt_sigtimedwait, &raw const set, null::<u8>(), &raw const at_once, 8) };
     set_errno(saved);
 }

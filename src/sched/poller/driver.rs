@@ -311,7 +311,7 @@ pub(in crate::sched) fn sleep(w: &Worker, deadline: i64) {
     let left = libc::timespec { tv_sec: left / 1_000_000_000, tv_nsec: left % 1_000_000_000 };
     let timeout = if deadline == FOREVER { null() } else { &raw const left };
     let heard = w.sleep_with(bell.number(), || {
-        // SAFETY: two live structures, a live timespec or null, no signal mask. SIGNALS: a worker blocks them all.
+        // SAFETY: two live structures, a live timespec or null, no signal mask: a worker blocks them anyway.
         unsafe { libc::syscall(libc::SYS_ppoll, fds.as_mut_ptr(), 2, timeout, null::<libc::sigset_t>(), 8) };
     });
     if heard || fds[1].revents != 0 {
