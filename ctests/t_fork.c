@@ -3,8 +3,6 @@
  * ctest-env: GORT_STACK_GUARD=mprotect */
 #include "t.h"
 
-#include <fcntl.h>
-
 enum { GOOD = 43 };
 
 static void check_child(pid_t pid, int expected) {
@@ -140,32 +138,6 @@ static void threads_fork_while_goroutines_are_spawned(void) {
     gort_waitgroup_wait(&done);
 }
 
-/* Dumps look at what is loaded, under a lock of the C library's that no child can ever unlock. */
-static void dump_about(void *arg) {
-    int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
-    while (!atomic_load((atomic_int *)arg))
-        CHECK_EQ(gort_dump(null), GORT_OK);
-    close(null);
-}
-
-static void a_child_starts_while_others_look_at_what_is_loaded(void) {
-    atomic_int stop = 0;
-    gort_waitgroup_t others = {0};
-    for (int i = 0; i < 2; i++)
-        t_go_thread(&others, dump_about, &stop);
-    for (long i = 0; i < t_n(30, 5); i++) {
-        pid_t pid = fork();
-        if (pid == 0) {
-            in_child();
-            spawn_and_join(3);
-            _exit(GOOD);
-        }
-        check_child(pid, GOOD);
-    }
-    atomic_store(&stop, 1);
-    gort_waitgroup_wait(&others);
-}
-
 /* ---- how a child ends ---- */
 
 static void an_exit_in_a_child_ends_it(void) {
@@ -280,7 +252,6 @@ int main(int argc, char **argv) {
     RUN(a_child_has_none_of_its_parents_goroutines);
     RUN_BOTH(a_child_forks_again);
     RUN(threads_fork_while_goroutines_are_spawned);
-    RUN(a_child_starts_while_others_look_at_what_is_loaded);
     RUN_BOTH(an_exit_in_a_child_ends_it);
     RUN(a_goroutine_that_returns_in_the_child_ends_it);
     RUN_BOTH(a_program_started_from_a_goroutine_has_its_signals_unblocked);
