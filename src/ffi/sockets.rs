@@ -45,7 +45,7 @@ unsafe fn hand_out(made: Result<NonNull<Fd>, c_int>, err: *mut c_int) -> *mut go
 ///
 /// | network | address |
 /// |---|---|
-/// | "tcp", "tcp4", "tcp6" | "host:port", "[host]:port", ":port"; port 0: one that is free; accept with gort_accept() |
+/// | "tcp", "tcp4", "tcp6" | `host:port`, `[host]:port`, `:port`; port 0: one that is free; accept with gort_accept() |
 /// | "udp", "udp4", "udp6" | the same; gort_recv_from() and gort_send_to() |
 /// | "unix" | a path or, on Linux, an abstract name behind an `@` ("": one that is free); accept with gort_accept() |
 /// | "unixgram" | the same; gort_recv_from() and gort_send_to() |
@@ -129,7 +129,7 @@ pub unsafe extern "C" fn gort_dial(
     }
 }
 
-/// Write the address of this end of a socket to `buf`, which has room for `n` bytes: "127.0.0.1:80", "[::1]:80", a path,
+/// Write the address of this end of a socket to `buf`, which has room for `n` bytes: `127.0.0.1:80`, `[::1]:80`, a path,
 /// `@name` (`@`: a Unix socket without a name), as Go prints it; an IPv4 address as such, also if the socket is one for
 /// both versions. GORT_ADDR_SIZE bytes are always enough.
 ///

@@ -54,7 +54,7 @@ pub(super) enum Port<'a> {
 }
 
 impl HostPort<'_> {
-    /// Of "host:port", "[host]:port", ":port", "host:". `None`: it is none of these. A host with a colon in it, which
+    /// Of `host:port`, `[host]:port`, `:port`, `host:`. `None`: it is none of these. A host with a colon in it, which
     /// is an IPv6 address, stands in brackets.
     pub(super) fn parse(address: &[u8]) -> Option<HostPort<'_>> {
         let (before, port) = str::from_utf8(address).ok()?.rsplit_once(':')?;

@@ -41,10 +41,10 @@ pub(crate) unsafe fn write(fd: i32, buf: *const u8, n: usize) -> Result<usize> {
     unsafe { call!(libc::SYS_write, fd, buf, n).map(|n| n as usize) }
 }
 
-/// As [`write`], on a socket, which raises no SIGPIPE.
+/// As `write`, on a socket, which raises no SIGPIPE.
 ///
 /// # Safety
-/// As for [`write()`].
+/// As for `write`.
 #[inline]
 pub(crate) unsafe fn send(fd: i32, buf: *const u8, n: usize) -> Result<usize> {
     // SAFETY: the caller's promise; no address.

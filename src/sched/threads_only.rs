@@ -200,7 +200,9 @@ fn bell(number: i32) -> &'static AtomicU32 {
 /// See `bell.rs`.
 pub(crate) fn ring(number: i32) {
     let bell = bell(number);
-    bell.store(1, Ordering::Release);
+    // As the kernel, which counts under a lock, it must come after all that was heard before: loom lets a plain store come
+    // before a swap that did not see it.
+    bell.swap(1, Ordering::AcqRel);
     crate::primitive::futex_wake(bell, 1);
 }
 

@@ -2,7 +2,7 @@
 //!
 //! The one thing to know: **the number is closed when the last running call has left it**, so no call ever meets a file
 //! that it was not meant for. `close` marks the descriptor closed, has all who wait in it look, and whoever leaves last
-//! closes the number. Its one word ([`Turns`]) says who is in it: at most one reads and one writes at a time, the others
+//! closes the number. Its one word (`Turns`) says who is in it: at most one reads and one writes at a time, the others
 //! wait for their turn, first come, first served.
 //!
 //! | file | concept |
