@@ -62,10 +62,10 @@ pub mod blocking;
 /// Panic, defer, recover
 pub mod panic;
 
-/// Signals
-pub mod signal;
 /// Waiting for the world
 pub mod fd;
+/// Signals
+pub mod signal;
 
 /// Sockets
 pub mod sockets;

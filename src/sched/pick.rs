@@ -62,7 +62,8 @@ pub(super) fn next_task(rt: &'static Runtime, w: &'static Worker) -> Option<Task
 /// From what belongs to the processor, and at fairness ticks from the global queue.
 #[inline]
 fn pick(rt: &'static Runtime, w: &'static Worker, proc: &'static Proc) -> Option<Task> {
-    if (proc.timers.next() != FOREVER || rt.timers.next() != FOREVER || poller::in_use()) && timers_wait(proc) {
+    if (proc.timers.next() != FOREVER || rt.timers.next() != FOREVER || poller::in_use()) && timers_wait(proc)
+    {
         let time = now();
         // SAFETY: this worker holds `proc`.
         unsafe { proc.local().clock = coarse(time) };
