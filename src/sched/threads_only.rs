@@ -200,7 +200,9 @@ fn bell(number: i32) -> &'static AtomicU32 {
 /// See `bell.rs`.
 pub(crate) fn ring(number: i32) {
     let bell = bell(number);
-    bell.store(1, Ordering::Release);
+    // As writing to an eventfd: one after the other with who hears it. A plain store could come, for loom, after a swap that
+    // is done later; the sleeper would not see it, and nobody would wake it.
+    bell.swap(1, Ordering::Release);
     crate::primitive::futex_wake(bell, 1);
 }
 
