@@ -10,7 +10,7 @@
 //! | a thread of the host's begins to wait in gort for ever | that thread, before it sleeps |
 //! | a thread of gort's starts, and is not counted yet | that thread, if it is a worker or the monitor; else as below |
 //! | a thread of the host's ends | nobody can: the thread in `gort_main` looks again from time to time ([`Poll`]) |
-//! | a thread of the host's stops a timer | as above: the thread asks for it ([`ask`]) |
+//! | a thread of the host's stops a timer, or has waited for a descriptor or a name | as above: the thread asks for it ([`ask`]) |
 //!
 //! The last one to take its step sees those of all others, because each says what it does (its processor is idle; it
 //! is counted in) before it looks at what the others have said, all sequentially consistent.

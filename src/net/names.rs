@@ -13,7 +13,7 @@ use crate::ffi::status::{EINVAL, ENOMEM, ENONAME, ETIMEDOUT};
 use crate::primitive::atomic::{AtomicPtr, Ordering};
 use crate::primitive::{FOREVER, SpinLock, errno, now, start_helper};
 use crate::sched::wait::{Node, Order, Queue, Wait};
-use crate::sched::{WaitReason, rt};
+use crate::sched::{WaitReason, removed, rt};
 use crossbeam_channel::{Receiver, Sender};
 use std::cell::UnsafeCell;
 use std::ffi::CString;
@@ -61,6 +61,7 @@ fn look_up_in(pool: impl FnOnce() -> &'static Pool, query: Query, deadline: i64)
         Err(error) => Err(error),
     };
     rt.pending.lower();
+    removed();
     answer
 }
 

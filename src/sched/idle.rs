@@ -157,6 +157,15 @@ impl Lists {
         rt.pool.set_watch(Watch::None);
     }
 
+    /// There is something to watch over and nobody who does: become the sentinel.
+    fn take_vacant_role(&mut self, rt: &Runtime, w: &'static Worker) {
+        let vacant = self.sentinel.is_none() && !self.procs.is_empty() && !self.closed;
+        if vacant && w.in_idle_list.get() {
+            self.sentinel = Some(w);
+            rt.pool.set_watch(Watch::Armed);
+        }
+    }
+
     /// Descriptors are waited for, nobody is busy any more, and the sentinel sleeps for a while without seeing them:
     /// become it, in its place. When it wakes it finds that it is not.
     fn take_role(&mut self, rt: &Runtime, w: &'static Worker) {
@@ -328,6 +337,9 @@ pub(super) fn arrive(rt: &'static Runtime, w: &'static Worker) {
     let mut lists = rt.lists();
     lists.coming -= 1;
     lists.put_worker(w);
+    // At once: nobody is on the way any more to keep the watch that is said to be armed, and this worker may be handed a
+    // processor before it looks.
+    lists.take_vacant_role(rt, w);
     drop(lists);
     // This thread was not accounted for until it came.
     deadlock::look();
@@ -510,11 +522,7 @@ fn wait_in_list(rt: &'static Runtime, w: &'static Worker, mut lists: MutexGuard<
     let mut asked = poller::last_poll();
     let mut doze = false;
     loop {
-        let vacant = lists.sentinel.is_none() && !lists.procs.is_empty() && !lists.closed;
-        if vacant && w.in_idle_list.get() {
-            lists.sentinel = Some(w);
-            rt.pool.set_watch(Watch::Armed);
-        }
+        lists.take_vacant_role(rt, w);
         let sentinel = lists.is_sentinel(w);
         let spare = lists.is_spare(w);
         if spare && give_up != FOREVER && now() >= give_up {

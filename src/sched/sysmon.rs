@@ -152,7 +152,7 @@ impl Looks {
         let patience = if time < self.hurry { HURRIED_PATIENCE } else { TICK };
         let steals = rt.procs().fold(0, |sum, p| p.steals.load(Ordering::Relaxed).wrapping_add(sum));
         let stolen = std::mem::replace(&mut self.steals, steals) != steals;
-        let mut stuck = false;
+        let (mut stands, mut stuck) = (false, false);
         for (i, proc) in rt.procs().enumerate() {
             if self.seen.len() <= i {
                 self.seen.push(Seen::default());
@@ -168,14 +168,16 @@ impl Looks {
                 seen.since = time;
             }
             seen.spawned = spawned;
+            stands |= time - seen.picked >= patience;
             stuck |= time - seen.since >= patience;
         }
-        if !stuck || rt.pool.load().idle() != 0 {
+        if !stands || rt.pool.load().idle() != 0 {
             return;
         }
-        // Nobody else may have asked: those that wait for descriptors that are ready are queued by this.
+        // Nobody else may have asked: those that wait for descriptors that are ready are queued by this. (Also where one
+        // only spawns: whether others wait is not known before.)
         poller::poll_if_stale(rt);
-        if waits(rt, time) {
+        if stuck && waits(rt, time) {
             self.replace(rt, time, patience);
         }
     }

@@ -196,6 +196,32 @@ fn model_an_armed_watch_that_nobody_keeps() {
     armed_and_nobody_idle(Bug::ArmedByNobody);
 }
 
+/// A hog on processor 2 has armed while nobody was idle. The thread that was started for it comes, and is handed one of
+/// the two idle processors, with another hog, as soon as it is in the list.
+fn armed_and_arriving(bug: Bug) {
+    loom::model(move || {
+        let idle = Lists { procs: vec![0, 1], workers: vec![], sentinel: None };
+        let world = World::new(bug, 3, 1, idle, Watch::None);
+        world.ready(2, X);
+        assert_eq!(world.started_idle.load(Ordering::Relaxed), 1);
+        let giver = run(&world, take_for_hog);
+        let end = world.arrive(0);
+        giver.join().unwrap();
+        world.check(&[(0, end)]);
+    });
+}
+
+#[test]
+fn model_taken_when_it_has_just_come() {
+    armed_and_arriving(Bug::None);
+}
+
+#[test]
+#[should_panic(expected = "nobody will look")]
+fn model_a_role_taken_late_is_lost_with_the_worker() {
+    armed_and_arriving(Bug::RoleTakenLate);
+}
+
 /// The sentinel sleeps until the timer of processor 1, at 5; it is handed the one idle processor, with a hog. Then
 /// a worker that keeps its thread leaves processor 2, while processor 1 has a hog as well.
 fn late_deep_until(bug: Bug) {

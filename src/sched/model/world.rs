@@ -64,6 +64,8 @@ pub(super) enum Bug {
     ArmedByNobody,
     /// The role is not given out by who arms: the poked worker is to take it when it looks.
     RolePromised,
+    /// Who was started to keep watch takes the role when it looks, and not when it comes.
+    RoleTakenLate,
     /// A sentinel that lost its role leaves behind until when it would have slept.
     StaleDeepUntil,
     /// A worker that gives up its claim to wake, because a processor is on its way to it, does not pass it on.
@@ -493,17 +495,28 @@ impl World {
         self.look_after(proc);
     }
 
-    /// `idle::wait_for_proc`.
     /// `idle::arrive`: a worker that was started to keep watch has come.
     pub(super) fn arrive(&self, w: usize) -> End {
         let mut lists = self.lists();
         self.coming.store(false, Ordering::Relaxed);
         self.started_idle.fetch_sub(1, Ordering::Relaxed);
         lists.workers.push(w);
+        if !self.is(Bug::RoleTakenLate) {
+            self.take_vacant_role(&mut lists, w);
+        }
         drop(lists);
         self.wait_in_list(w)
     }
 
+    fn take_vacant_role(&self, lists: &mut Lists, w: usize) {
+        let vacant = lists.sentinel.is_none() && !lists.procs.is_empty();
+        if vacant && lists.workers.contains(&w) {
+            lists.sentinel = Some(w);
+            self.pool.set_watch(Watch::Armed);
+        }
+    }
+
+    /// `idle::wait_for_proc`.
     pub(super) fn wait_for_proc(&self, w: usize) -> End {
         let mut lists = self.lists();
         let mut injected = false;
@@ -545,11 +558,7 @@ impl World {
     /// As far as the worker's futex; the models go on from there in `check`.
     pub(super) fn wait_in_list(&self, w: usize) -> End {
         let mut lists = self.lists();
-        let vacant = lists.sentinel.is_none() && !lists.procs.is_empty();
-        if vacant && lists.workers.contains(&w) {
-            lists.sentinel = Some(w);
-            self.pool.set_watch(Watch::Armed);
-        }
+        self.take_vacant_role(&mut lists, w);
         let sentinel = lists.sentinel == Some(w);
         drop(lists);
         if sentinel { self.watch(w) } else { End::Sleeps { until: FOREVER } }

@@ -8,11 +8,11 @@ use super::entry::{Entry, Refused};
 use super::table;
 use crate::primitive::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use crate::primitive::{FOREVER, SpinLock, errno, now, set_errno};
-use crate::sched::idle;
 use crate::sched::pick::{TIMER_TICKS, cycles};
 use crate::sched::runtime::{Runtime, rt};
 use crate::sched::wait::WakeList;
 use crate::sched::worker::Worker;
+use crate::sched::{arm, idle};
 use mio::unix::SourceFd;
 use mio::{Interest, Token};
 use std::mem::MaybeUninit;
@@ -82,6 +82,8 @@ impl Drop for Waiting {
     fn drop(&mut self) {
         // By who has waited: it holds a processor again, or is a thread of the host's (see `quiet::Pending`).
         WAITERS.fetch_sub(1, Ordering::SeqCst);
+        // The latter may end without another word, and those who looked for a deadlock meanwhile were kept from it.
+        arm::removed();
     }
 }
 
