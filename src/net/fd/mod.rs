@@ -20,7 +20,7 @@ use super::sys;
 use crate::ffi::status::{ECLOSED, EINVAL, ENOMEM, OK};
 use crate::primitive::FOREVER;
 use crate::primitive::atomic::{AtomicI32, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, Ordering};
-use crate::sched::poller::{Direction, Entry, entry_of};
+use crate::sched::poller::{Direction, Entry, entry_of, known_entry};
 use crate::sync::Semaphore;
 use std::alloc::{Layout, alloc};
 use std::ptr::NonNull;
@@ -191,13 +191,17 @@ impl Fd {
     /// Whoever waits for a turn, or for an event, looks again.
     fn stir(&self, direction: Direction) {
         self.turns.stir(direction);
-        self.entry().stir(direction);
+        if let Some(entry) = self.own_entry() {
+            entry.stir(direction);
+        }
     }
 
     /// The last one has left a descriptor that was closed.
     #[cold]
     fn end(&self) {
-        self.entry().detach_to_close(self.raw);
+        if let Some(entry) = self.own_entry() {
+            entry.detach_to_close(self.raw);
+        }
         let _ = sys::close(self.raw);
         // SAFETY: it stays in place up to the next step.
         unsafe { Semaphore::release(&self.gone, 1) };
@@ -241,6 +245,12 @@ impl Fd {
     fn entry(&self) -> &'static Entry {
         // SAFETY: records are never freed.
         unsafe { &*self.entry.load(Ordering::Acquire) }
+    }
+
+    /// The record, if it is this process's. The lock of one that is the parent's may have been held by another thread of the
+    /// parent's at the fork, and would never be free; and nobody of ours waits there.
+    fn own_entry(&self) -> Option<&'static Entry> {
+        known_entry(self.raw).filter(|known| std::ptr::eq(*known, self.entry()))
     }
 
     /// See to it that events come: in a forked child the descriptor is not registered yet.

@@ -42,4 +42,4 @@ pub(super) use driver::{
 #[cfg(not(loom))]
 pub(crate) use entry::{Direction, Entry, Seen};
 #[cfg(not(loom))]
-pub(crate) use table::entry_of;
+pub(crate) use table::{entry_of, find as known_entry};
