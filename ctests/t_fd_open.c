@@ -128,6 +128,18 @@ static void write_to_nobody(void *arg) {
         CHECK_EQ(gort_fd_write(w, "x", 1), GORT_EPIPE);
 }
 
+static void write_to_nobody_unblocked(void *arg) {
+    sigset_t pipe, pending;
+    gort_lock_thread();
+    sigemptyset(&pipe);
+    sigaddset(&pipe, SIGPIPE);
+    CHECK_EQ(pthread_sigmask(SIG_UNBLOCK, &pipe, NULL), 0);
+    write_to_nobody(arg);
+    CHECK_EQ(sigpending(&pending), 0);
+    CHECK_EQ(sigismember(&pending, SIGPIPE), 0);
+    /* The thread ends with it. */
+}
+
 static void no_sigpipe_kills(void) {
     CHECK(signal(SIGPIPE, SIG_DFL) != SIG_ERR);
     for (int socket = 0; socket < 2; socket++)
@@ -138,6 +150,8 @@ static void no_sigpipe_kills(void) {
             gort_fd_t *w = take(fds[1]);
             gort_waitgroup_t done = {0};
             (thread ? t_go_thread : t_go)(&done, write_to_nobody, w);
+            if (!thread)
+                t_go(&done, write_to_nobody_unblocked, w);
             gort_waitgroup_wait(&done);
             gort_fd_release(w);
         }
