@@ -19,7 +19,7 @@ use super::bound::Bound;
 use super::sys;
 use crate::ffi::status::{ECLOSED, EINVAL, ENOMEM, OK};
 use crate::primitive::FOREVER;
-use crate::primitive::atomic::{AtomicI32, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use crate::primitive::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use crate::sched::poller::{Direction, Entry, entry_of, known_entry};
 use crate::sync::Semaphore;
 use std::alloc::{Layout, alloc};
@@ -36,6 +36,7 @@ pub(crate) struct Fd {
     /// The record of its number. Another one in a forked child.
     entry: AtomicPtr<Entry>,
     sides: [Side; 2],
+    number_closed: AtomicBool,
     /// A permit once the number is closed.
     gone: Semaphore,
     /// What goes with a Unix socket that listens.
@@ -109,6 +110,7 @@ impl Fd {
                 kind: Kind::of(raw),
                 entry: AtomicPtr::new(std::ptr::from_ref(entry).cast_mut()),
                 sides: [Side::new(), Side::new()],
+                number_closed: AtomicBool::new(false),
                 gone: Semaphore::new(0),
                 bound: OnceLock::new(),
             });
@@ -180,6 +182,10 @@ impl Fd {
         }
         if last {
             self.end();
+        } else if self.own_entry().is_none() {
+            // A forked child that has not waited in it: those who are counted were in it in the parent, at the fork, and
+            // will never leave. The memory stays, which is theirs.
+            self.close_number();
         } else {
             self.stir(Direction::Read);
             self.stir(Direction::Write);
@@ -196,13 +202,20 @@ impl Fd {
         }
     }
 
+    fn close_number(&self) {
+        // Relaxed: once, by whoever is first; the number was handed on by what decided that it is to be closed.
+        if !self.number_closed.swap(true, Ordering::Relaxed) {
+            let _ = sys::close(self.raw);
+        }
+    }
+
     /// The last one has left a descriptor that was closed.
     #[cold]
     fn end(&self) {
         if let Some(entry) = self.own_entry() {
             entry.detach_to_close(self.raw);
         }
-        let _ = sys::close(self.raw);
+        self.close_number();
         // SAFETY: it stays in place up to the next step.
         unsafe { Semaphore::release(&self.gone, 1) };
         // What keeps the memory up to here is the reference that goes with not being closed for good, and that is ours.
