@@ -210,8 +210,6 @@ static void errno_is_left_alone(void) {
     gort_fd_release(w);
 }
 
-/* A child has descriptors of its own, and nothing of what it does changes what the parent waits for. */
-
 static void write_later(void *arg) {
     gort_sleep(2 * T_MS);
     CHECK_EQ(gort_fd_write(arg, "c", 1), 1);
@@ -237,6 +235,7 @@ static void in_child(gort_fd_t *old_r, gort_fd_t *old_w) {
     _exit(7);
 }
 
+/* A child has descriptors of its own, and nothing of what it does changes what the parent waits for. */
 static void a_forked_child_waits_for_itself(void) {
     gort_fd_t *r, *w, *idle_r, *idle_w;
     make_pipe(&r, &w);
