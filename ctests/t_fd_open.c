@@ -122,10 +122,56 @@ static void what_several_write_is_not_mixed_up(void) {
     gort_fd_release(w);
 }
 
+static void read_byte(void *arg) {
+    char c;
+    CHECK_EQ(gort_fd_read(arg, &c, 1), 1);
+    CHECK_EQ(c, 'p');
+}
+
+/* Those who are in it in the parent are not in the child, which must not wait for them. */
+static void a_forked_child_closes_what_others_wait_for(void) {
+    gort_fd_t *r, *w;
+    gort_waitgroup_t done = {0};
+    char c;
+    make_pipe(&r, &w);
+    t_go(&done, read_byte, r);
+    t_go_thread(&done, read_byte, r);
+    gort_sleep(20 * T_MS); /* until they are, most likely */
+    pid_t pid = fork();
+    CHECK(pid >= 0);
+    if (pid == 0) {
+        alarm(60);
+        int number = gort_fd_raw(r);
+        bool fine = gort_fd_close(r) == GORT_OK && fcntl(number, F_GETFD) == -1 &&
+                    gort_fd_close(r) == GORT_ECLOSED && gort_fd_read(r, &c, 1) == GORT_ECLOSED;
+        gort_fd_release(r);
+        _exit(fine ? 0 : 1);
+    }
+    int status;
+    CHECK_EQ(waitpid(pid, &status, 0), pid);
+    CHECK_EQ(status, 0);
+    CHECK_EQ(gort_fd_write(w, "pp", 2), 2);
+    gort_waitgroup_wait(&done);
+    gort_fd_release(r);
+    gort_fd_release(w);
+}
+
 static void write_to_nobody(void *arg) {
     gort_fd_t *w = arg;
     for (int i = 0; i < 3; i++)
         CHECK_EQ(gort_fd_write(w, "x", 1), GORT_EPIPE);
+}
+
+static void write_to_nobody_unblocked(void *arg) {
+    sigset_t pipe, pending;
+    gort_lock_thread();
+    sigemptyset(&pipe);
+    sigaddset(&pipe, SIGPIPE);
+    CHECK_EQ(pthread_sigmask(SIG_UNBLOCK, &pipe, NULL), 0);
+    write_to_nobody(arg);
+    CHECK_EQ(sigpending(&pending), 0);
+    CHECK_EQ(sigismember(&pending, SIGPIPE), 0);
+    /* The thread ends with it. */
 }
 
 static void no_sigpipe_kills(void) {
@@ -138,6 +184,8 @@ static void no_sigpipe_kills(void) {
             gort_fd_t *w = take(fds[1]);
             gort_waitgroup_t done = {0};
             (thread ? t_go_thread : t_go)(&done, write_to_nobody, w);
+            if (!thread)
+                t_go(&done, write_to_nobody_unblocked, w);
             gort_waitgroup_wait(&done);
             gort_fd_release(w);
         }
@@ -160,13 +208,6 @@ static void errno_is_left_alone(void) {
     CHECK_EQ(errno, 77);
     gort_fd_release(r);
     gort_fd_release(w);
-}
-
-/* A child has descriptors of its own, and nothing of what it does changes what the parent waits for. */
-static void read_byte(void *arg) {
-    char c;
-    CHECK_EQ(gort_fd_read(arg, &c, 1), 1);
-    CHECK_EQ(c, 'p');
 }
 
 static void write_later(void *arg) {
@@ -194,6 +235,7 @@ static void in_child(gort_fd_t *old_r, gort_fd_t *old_w) {
     _exit(7);
 }
 
+/* A child has descriptors of its own, and nothing of what it does changes what the parent waits for. */
 static void a_forked_child_waits_for_itself(void) {
     gort_fd_t *r, *w, *idle_r, *idle_w;
     make_pipe(&r, &w);
@@ -355,6 +397,7 @@ int main(int argc, char **argv) {
     RUN_BOTH(no_sigpipe_kills);
     RUN_BOTH(errno_is_left_alone);
     RUN(a_forked_child_waits_for_itself);
+    RUN(a_forked_child_closes_what_others_wait_for);
     RUN_BOTH(what_gort_opens_is_closed_at_exec);
     RUN(who_waits_for_a_descriptor_is_in_no_deadlock);
     RUN(a_dump_says_io_wait);

@@ -102,6 +102,7 @@ static void a_full_queue_of_a_unix_listener_is_waited_for(void) {
     CHECK_EQ(dial_fails("unix", address, deadline), GORT_ETIMEDOUT);
     CHECK(gort_now() >= deadline);
     CHECK_EQ(dial_fails("unix", address, 0), GORT_ETIMEDOUT);
+    CHECK_EQ(dial_fails("unix", address, INT64_MIN), GORT_ETIMEDOUT);
 
     static struct dialer dialers[DIALERS];
     gort_waitgroup_t done = {0};

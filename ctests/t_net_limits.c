@@ -120,6 +120,12 @@ static void none_from_the_start(void) {
     /* A socket, but nothing to wait for it with. */
     CHECK(gort_listen("tcp", "127.0.0.1:0", &err) == NULL);
     CHECK(err == GORT_EMFILE || err == GORT_ENFILE);
+    /* The socket's file is not left behind. */
+    char path[GORT_ADDR_SIZE];
+    snprintf(path, sizeof path, "%s/left", t_dir());
+    CHECK(gort_listen("unix", path, &err) == NULL);
+    CHECK(err == GORT_EMFILE || err == GORT_ENFILE);
+    CHECK_EQ(access(path, F_OK), -1);
     give_back(20);
     out_of_descriptors();
 }

@@ -301,6 +301,27 @@ static void errno_stays_what_it_was(void) {
     t_close(listener);
 }
 
+/* The system says so once, while the rest of a write waits: the next call must still say so. */
+static void why_a_write_was_cut_short_is_what_the_next_one_says(void) {
+    char address[GORT_ADDR_SIZE];
+    gort_fd_t *listener = t_listen_here(address), *fd = t_dial("tcp", address);
+    int err = 1, patience = 300; /* ms, for a peer that takes nothing */
+    gort_fd_t *peer = gort_accept(listener, &err);
+    CHECK_EQ(err, GORT_OK);
+    CHECK_EQ(setsockopt(gort_fd_raw(fd), IPPROTO_TCP, TCP_USER_TIMEOUT, &patience, sizeof patience), 0);
+    enum { MUCH = 64 << 20 };
+    char *much = calloc(1, MUCH);
+    CHECK(much != NULL);
+    int64_t n = gort_fd_write(fd, much, MUCH);
+    CHECK(n > 0 && n < MUCH);
+    CHECK_EQ(gort_fd_write(fd, much, 1), GORT_ETIMEDOUT);
+    CHECK_EQ(gort_fd_write(fd, much, 1), GORT_EPIPE);
+    free(much);
+    t_close(peer);
+    t_close(fd);
+    t_close(listener);
+}
+
 int main(int argc, char **argv) {
     T_BEGIN(argc, argv);
     RUN_BOTH(bytes_arrive_both_ways_and_half_a_close_ends_one_of_them);
@@ -313,5 +334,6 @@ int main(int argc, char **argv) {
     RUN_BOTH(only_a_listener_accepts);
     RUN_BOTH(connections_have_gos_options);
     RUN_BOTH(errno_stays_what_it_was);
+    RUN(why_a_write_was_cut_short_is_what_the_next_one_says);
     return t_end();
 }

@@ -688,6 +688,11 @@ def good_requests(server, pages):
         for byte in b"\r\nGET /a.txt HTTP/1.1\nHost: x\n\n":
             browser.socket.sendall(bytes([byte]))
         want(browser.answer()[2] == b"plain", "no answer to a request in pieces")
+        # As some clients end a request: with an empty line too many.
+        browser.socket.sendall(b"GET /a.txt HTTP/1.1\r\nHost: x\r\n\r\n\r\n" * 3)
+        for _ in range(3):
+            status, _, body = browser.answer()
+            want(status == 200 and body == b"plain", f"{status} for a request behind an empty line")
         browser.get("/a.txt", "Connection: x, Close")
         want(browser.closed(), "open after Connection: close")
     with Browser(server) as browser:

@@ -488,6 +488,16 @@ static void drop(struct connection *c, size_t length)
     memmove(c->in, c->in + length, c->have);
 }
 
+/* An empty line before a request is not one. */
+static void skip_empty(struct connection *c)
+{
+    size_t length = 0;
+    while (length < c->have && (c->in[length] == '\r' || c->in[length] == '\n'))
+        length++;
+    if (length > 0)
+        drop(c, length);
+}
+
 /* Reads one request and answers it; true if another may follow. */
 static bool serve_one(struct connection *c)
 {
@@ -498,7 +508,7 @@ static bool serve_one(struct connection *c)
     gort_fd_set_read_deadline(c->fd, gort_now() + server.patience);
     if (atomic_load(&server.stopping))
         return false;
-    while ((length = head_of(c)) == 0) {
+    while (skip_empty(c), (length = head_of(c)) == 0) {
         if (c->have == LONGEST_HEAD)
             return refuse(c, memchr(c->in, '\n', c->have) == NULL ? 414 : 431);
         int64_t n = gort_fd_read(c->fd, c->in + c->have, LONGEST_HEAD - c->have);
@@ -507,8 +517,6 @@ static bool serve_one(struct connection *c)
         if (n <= 0)
             return false;
         c->have += (size_t)n;
-        while (c->have > 0 && (c->in[0] == '\r' || c->in[0] == '\n'))
-            drop(c, 1);         /* an empty line before a request is not one */
     }
     c->requests++;
     int status = parse(&request, c->in, length);

@@ -178,7 +178,8 @@ fn connect_unix(socket: &Socket, to: &SockAddr, deadline: i64) -> Result<(), i32
             Err(libc::EINTR) => continue,
             result => return result.map_err(|errno| -errno),
         }
-        let left = if deadline == FOREVER { i64::MAX } else { deadline - now() };
+        // Saturating: a deadline may be as far in the past as can be said.
+        let left = if deadline == FOREVER { i64::MAX } else { deadline.saturating_sub(now()) };
         if left <= 0 {
             return Err(ETIMEDOUT);
         }

@@ -12,6 +12,7 @@ use std::ffi::CString;
 use std::io;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::ptr::NonNull;
 
 /// The kernel takes what the system allows at most (`net.core.somaxconn`).
@@ -58,18 +59,25 @@ fn unix(name: &[u8], ty: Type) -> Result<NonNull<Fd>, i32> {
     let bind = || {
         let socket = socket::new(Domain::UNIX, ty)?;
         socket.bind(&addr)?;
-        if ty == Type::STREAM {
-            socket.listen(BACKLOG)?;
-        }
         Ok(socket)
     };
     let socket = bind().map_err(|error: io::Error| status::of(&error))?;
-    let fd = socket::adopt(socket)?;
-    if let Some(path) = addr.as_pathname() {
-        // There is no NUL in it: it came from C.
-        let path = CString::new(path.as_os_str().as_bytes()).unwrap_or_default();
-        // SAFETY: the one reference, which is ours.
-        unsafe { fd.as_ref() }.set_bound(Bound::new(path));
+    // There is no NUL in it: it came from C.
+    let path = |path: &Path| CString::new(path.as_os_str().as_bytes()).unwrap_or_default();
+    let bound = addr.as_pathname().map(|name| Bound::new(path(name)));
+    let listening = if ty == Type::STREAM { socket.listen(BACKLOG) } else { Ok(()) };
+    let listening = listening.map_err(|error| status::of(&error));
+    match (listening.and_then(|()| socket::adopt(socket)), bound) {
+        (Ok(fd), Some(bound)) => {
+            // SAFETY: the one reference, which is ours.
+            unsafe { fd.as_ref() }.set_bound(bound);
+            Ok(fd)
+        }
+        // The file is there, and whoever tries again must not find it.
+        (Err(error), Some(bound)) => {
+            bound.remove();
+            Err(error)
+        }
+        (result, None) => result,
     }
-    Ok(fd)
 }

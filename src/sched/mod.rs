@@ -107,7 +107,7 @@ pub(crate) use {
     goroutine::{AtEnd, BY_TIMER, Body, Extra, Goroutine, PINNED, State},
     look::{Me, View, for_each, me},
     main::{main, ring},
-    pin::{lock_thread, pin_thread, unlock_thread, unpin_thread},
+    pin::{keeps_thread, lock_thread, pin_thread, unlock_thread, unpin_thread},
     roster::{StoppedWorker, WORKER_SIZE, for_each_worker, goroutine_on, lock_roster, unlock_roster},
     running::{here, runs},
     runtime::{Options, counts, rt, start},

@@ -132,6 +132,13 @@ pub(crate) fn unlock_thread() {
     }
 }
 
+/// Does the calling goroutine keep its thread? Then it may have changed what belongs to that: its signal mask, say.
+pub(crate) fn keeps_thread() -> bool {
+    let g = super::current_goroutine();
+    // SAFETY: null, or the calling goroutine's own record.
+    !g.is_null() && unsafe { !(*g).pin.is_null() }
+}
+
 /// `gort_pin_thread`: the calling goroutine keeps its thread, with others. On a plain thread: nothing to do.
 pub(crate) fn pin_thread() {
     let g = super::current_goroutine();

@@ -7,8 +7,8 @@ use crate::ffi::status::{ECLOSED, EINVAL, ENOMEM, OK};
 use crate::net::bound::Bound;
 use crate::net::sys;
 use crate::primitive::FOREVER;
-use crate::primitive::atomic::{AtomicI32, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, Ordering};
-use crate::sched::poller::{Direction, Entry, entry_of};
+use crate::primitive::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use crate::sched::poller::{Direction, Entry, entry_of, known_entry};
 use crate::sync::Semaphore;
 use std::alloc::{Layout, alloc};
 use std::ptr::NonNull;
@@ -23,6 +23,7 @@ pub(crate) struct Fd {
     /// The record of its number. Another one in a forked child.
     entry: AtomicPtr<Entry>,
     pub(super) sides: [Side; 2],
+    number_closed: AtomicBool,
     /// A permit once the number is closed.
     gone: Semaphore,
     /// What goes with a Unix socket that listens.
@@ -96,6 +97,7 @@ impl Fd {
                 kind: Kind::of(raw),
                 entry: AtomicPtr::new(std::ptr::from_ref(entry).cast_mut()),
                 sides: [Side::new(), Side::new()],
+                number_closed: AtomicBool::new(false),
                 gone: Semaphore::new(0),
                 bound: OnceLock::new(),
             });
@@ -167,6 +169,10 @@ impl Fd {
         }
         if last {
             self.end();
+        } else if self.own_entry().is_none() {
+            // A forked child that has not waited in it: those who are counted were in it in the parent, at the fork, and
+            // will never leave. The memory stays, which is theirs.
+            self.close_number();
         } else {
             self.stir(Direction::Read);
             self.stir(Direction::Write);
@@ -178,14 +184,25 @@ impl Fd {
     /// Whoever waits for a turn, or for an event, looks again.
     fn stir(&self, direction: Direction) {
         self.turns.stir(direction);
-        self.entry().stir(direction);
+        if let Some(entry) = self.own_entry() {
+            entry.stir(direction);
+        }
+    }
+
+    fn close_number(&self) {
+        // Relaxed: once, by whoever is first; the number was handed on by what decided that it is to be closed.
+        if !self.number_closed.swap(true, Ordering::Relaxed) {
+            let _ = sys::close(self.raw);
+        }
     }
 
     /// The last one has left a descriptor that was closed.
     #[cold]
     pub(super) fn end(&self) {
-        self.entry().detach_to_close(self.raw);
-        let _ = sys::close(self.raw);
+        if let Some(entry) = self.own_entry() {
+            entry.detach_to_close(self.raw);
+        }
+        self.close_number();
         // SAFETY: it stays in place up to the next step.
         unsafe { Semaphore::release(&self.gone, 1) };
         // What keeps the memory up to here is the reference that goes with not being closed for good, and that is ours.
@@ -228,6 +245,12 @@ impl Fd {
     pub(super) fn entry(&self) -> &'static Entry {
         // SAFETY: records are never freed.
         unsafe { &*self.entry.load(Ordering::Acquire) }
+    }
+
+    /// The record, if it is this process's. The lock of one that is the parent's may have been held by another thread of the
+    /// parent's at the fork, and would never be free; and nobody of ours waits there.
+    fn own_entry(&self) -> Option<&'static Entry> {
+        known_entry(self.raw).filter(|known| std::ptr::eq(*known, self.entry()))
     }
 
     /// See to it that events come: in a forked child the descriptor is not registered yet.

@@ -14,7 +14,7 @@
 use super::handle::{Fd, Kind, NOT_DRY};
 use super::pipe;
 use super::turns::Refused;
-use crate::ffi::status::{ECLOSED, ETIMEDOUT};
+use crate::ffi::status::{ECLOSED, EIO, ETIMEDOUT};
 use crate::net::sys;
 use crate::primitive::atomic::Ordering;
 use crate::primitive::{FOREVER, now};
@@ -121,12 +121,15 @@ impl Fd {
                     sys::send(raw, rest, left)
                 }
             });
+            // A device that takes nothing, and does not say why, is not asked for ever.
+            let result = if matches!(result, Ok((0, _))) && left != 0 { Err(EIO) } else { result };
             match result {
                 Ok((moved, _)) => done += moved,
                 Err(status) if done == 0 => return status.into(),
                 Err(status) => {
-                    // Deadline and end are there for the next call to see by itself.
-                    if status != ETIMEDOUT && status != ECLOSED {
+                    // Deadline and end are there for the next call to see by itself; whatever the system said is not: it
+                    // says it once. (One of the things it says is that the peer no longer answers, which is ETIMEDOUT too.)
+                    if ![ETIMEDOUT, ECLOSED].contains(&status) || self.look(Direction::Write).is_ok() {
                         owed.store(status, Ordering::Relaxed);
                     }
                     return done as i64;

@@ -1,18 +1,19 @@
 //! Writing to a pipe, or whatever else is no socket, so that a reader that is gone is an error and no SIGPIPE.
 //!
 //! The one thing to know: the signal goes to the thread that writes. A worker blocks all signals, so there it only has to be
-//! taken away again, lest it stay pending; any other thread blocks it for as long as the call takes.
+//! taken away again, lest it stay pending; any other thread, and a worker whose goroutine keeps it and may
+//! have unblocked what it likes, blocks it for as long as the call takes.
 
 use crate::net::sys::{self, Result};
 use crate::primitive::{errno, set_errno};
-use crate::sched::current_goroutine;
+use crate::sched::{current_goroutine, keeps_thread};
 use std::mem::zeroed;
 use std::ptr::{null, null_mut};
 
 /// # Safety
 /// `buf` is good for reading `n` bytes.
 pub(super) unsafe fn write(fd: i32, buf: *const u8, n: usize) -> Result<usize> {
-    if !current_goroutine().is_null() {
+    if !current_goroutine().is_null() && !keeps_thread() {
         // SAFETY: the caller's promise.
         let result = unsafe { sys::write(fd, buf, n) };
         if result == Err(libc::EPIPE) {

@@ -43,4 +43,4 @@ pub(super) use driver::{
 };
 pub(crate) use entry::{Direction, Entry, Seen};
 #[cfg(not(loom))]
-pub(crate) use table::entry_of;
+pub(crate) use table::{entry_of, find as known_entry};

@@ -26,7 +26,7 @@ fn place(fd: i32) -> Option<(usize, usize, usize)> {
 }
 
 /// The record of `fd`, if there is one.
-pub(super) fn find(fd: i32) -> Option<&'static Entry> {
+pub(crate) fn find(fd: i32) -> Option<&'static Entry> {
     let (block, at, _) = place(fd)?;
     let first = TABLE[block].load(Ordering::Acquire);
     // SAFETY: a block that is there has so many records (Release below), and stays.
