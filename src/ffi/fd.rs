@@ -9,10 +9,10 @@ use crate::sched::poller::Direction;
 use std::ffi::{c_int, c_void};
 use std::ptr::{NonNull, null_mut};
 
-/// A descriptor of the system's that gort has taken over: a socket, a pipe, a terminal. A call that has to wait parks the
-/// goroutine and not its thread. Any number of goroutines and threads may use it at the same time, but at most one reads
-/// and one writes at a time: the others wait for their turn, in their order, so what several write is not mixed up.
-/// Since 0.1.
+/// A descriptor of the system's that gort has taken over: a socket, a pipe, a terminal. A call that has to wait parks
+/// the goroutine and not its thread. Any number of goroutines and threads may use it at the same time, but at most
+/// one reads and one writes at a time: the others wait for their turn, in their order, so what several write is not
+/// mixed up. Since 0.1.
 pub struct gort_fd_t {
     _opaque: [u8; 0],
 }
@@ -36,13 +36,15 @@ unsafe fn tell(err: *mut c_int, status: c_int) {
     }
 }
 
-/// Takes over the descriptor `fd`, which must be one that can be waited for, as a socket, a pipe or a terminal (a regular file
-/// cannot), and makes it non-blocking, for everybody who shares it. From then on it is to be used through the handle
-/// alone, and closed by gort_fd_close() or the last gort_fd_release(). If it fails, the descriptor is yours as before.
+/// Takes over the descriptor `fd`, which must be one that can be waited for, as a socket, a pipe or a terminal (a
+/// regular file cannot), and makes it non-blocking, for everybody who shares it. From then on it is to be used
+/// through the handle alone, and closed by gort_fd_close() or the last gort_fd_release(). If it fails, the descriptor
+/// is yours as before.
 ///
-/// Does not block. The handle is yours: gort_fd_release() gives it up. NULL if it fails; `*err`, unless `err` is NULL, is
-/// `GORT_OK`, or why it failed: `GORT_EPERM`, it cannot be waited for; `GORT_EBADF`, it is not open; `GORT_ENOMEM`;
-/// `GORT_EMFILE`, `GORT_ENFILE`, `GORT_ENOSPC`, the system has no more of what waiting takes. Since 0.1.
+/// Does not block. The handle is yours: gort_fd_release() gives it up. NULL if it fails; `*err`, unless `err` is
+/// NULL, is `GORT_OK`, or why it failed: `GORT_EPERM`, it cannot be waited for; `GORT_EBADF`, it is not open;
+/// `GORT_ENOMEM`; `GORT_EMFILE`, `GORT_ENFILE`, `GORT_ENOSPC`, the system has no more of what waiting takes. Since
+/// 0.1.
 ///
 /// # Safety
 /// `err` is NULL or writable.
@@ -71,10 +73,10 @@ pub unsafe extern "C" fn gort_fd_raw(f: *mut gort_fd_t) -> c_int {
 
 /// Reads up to `n` bytes to `buf`, as soon as there are any.
 ///
-/// Blocks, until the read deadline at most. `f` and `buf` stay yours. Returns how many bytes were read, which is 0 at the end
-/// of the stream (and if `n` is 0); `GORT_ECLOSED` if it is closed, also meanwhile; `GORT_ETIMEDOUT` if the read deadline
-/// has passed, even if there is something to read; `GORT_EINVAL` if `f` is NULL, or `buf` is and `n` is not 0; what
-/// read(2) failed with, such as `GORT_ECONNRESET`. Since 0.1.
+/// Blocks, until the read deadline at most. `f` and `buf` stay yours. Returns how many bytes were read, which is 0 at
+/// the end of the stream (and if `n` is 0); `GORT_ECLOSED` if it is closed, also meanwhile; `GORT_ETIMEDOUT` if the
+/// read deadline has passed, even if there is something to read; `GORT_EINVAL` if `f` is NULL, or `buf` is and `n` is
+/// not 0; what read(2) failed with, such as `GORT_ECONNRESET`. Since 0.1.
 ///
 /// # Safety
 /// `f` is NULL or a live handle; `buf` is writable for `n` bytes.
@@ -88,13 +90,13 @@ pub unsafe extern "C" fn gort_fd_read(f: *mut gort_fd_t, buf: *mut c_void, n: us
     }
 }
 
-/// Writes all `n` bytes at `buf`, without those of another call in between. A reader that is gone is an error, and never a
-/// SIGPIPE.
+/// Writes all `n` bytes at `buf`, without those of another call in between. A reader that is gone is an error, and
+/// never a SIGPIPE.
 ///
-/// Blocks, until the write deadline at most. `f` and `buf` stay yours. Returns `n`; or fewer, and then the next call returns why;
-/// `GORT_ECLOSED` if it is closed, also meanwhile; `GORT_ETIMEDOUT` if the write deadline has passed, even if there is room;
-/// `GORT_EINVAL` if `f` is NULL, or `buf` is and `n` is not 0; what write(2) failed with, such as `GORT_EPIPE` and
-/// `GORT_ECONNRESET`. Since 0.1.
+/// Blocks, until the write deadline at most. `f` and `buf` stay yours. Returns `n`; or fewer, and then the next call
+/// returns why; `GORT_ECLOSED` if it is closed, also meanwhile; `GORT_ETIMEDOUT` if the write deadline has passed,
+/// even if there is room; `GORT_EINVAL` if `f` is NULL, or `buf` is and `n` is not 0; what write(2) failed with, such
+/// as `GORT_EPIPE` and `GORT_ECONNRESET`. Since 0.1.
 ///
 /// # Safety
 /// `f` is NULL or a live handle; `buf` is readable for `n` bytes.
@@ -108,11 +110,12 @@ pub unsafe extern "C" fn gort_fd_write(f: *mut gort_fd_t, buf: *const c_void, n:
     }
 }
 
-/// From `deadline` on (on `gort_now()`) calls that read from `f`, or accept on it, return `GORT_ETIMEDOUT`, those that wait already
-/// included. A deadline in the past: at once. `GORT_FOREVER`, which it begins with: never. A call that returned
-/// `GORT_ETIMEDOUT` has read nothing; with another deadline reading goes on.
+/// From `deadline` on (on `gort_now()`) calls that read from `f`, or accept on it, return `GORT_ETIMEDOUT`, those
+/// that wait already included. A deadline in the past: at once. `GORT_FOREVER`, which it begins with: never. A call
+/// that returned `GORT_ETIMEDOUT` has read nothing; with another deadline reading goes on.
 ///
-/// Does not block. `f` stays yours. Returns `GORT_OK`; `GORT_ECLOSED` if it is closed; `GORT_EINVAL` if `f` is NULL. Since 0.1.
+/// Does not block. `f` stays yours. Returns `GORT_OK`; `GORT_ECLOSED` if it is closed; `GORT_EINVAL` if `f` is NULL.
+/// Since 0.1.
 ///
 /// # Safety
 /// `f` is NULL or a live handle.
@@ -134,11 +137,11 @@ pub unsafe extern "C" fn gort_fd_set_write_deadline(f: *mut gort_fd_t, deadline:
     unsafe { fd(f) }.map_or(EINVAL, |fd| fd.set_deadline(Direction::Write, deadline))
 }
 
-/// Ends one direction of a connection, or both: `how` is SHUT_RD, SHUT_WR or SHUT_RDWR, as of shutdown(2). After SHUT_WR the
-/// peer reads the end of the stream, and can still be read from.
+/// Ends one direction of a connection, or both: `how` is SHUT_RD, SHUT_WR or SHUT_RDWR, as of shutdown(2). After
+/// SHUT_WR the peer reads the end of the stream, and can still be read from.
 ///
-/// Does not block. `f` stays yours. Returns `GORT_OK`; `GORT_ECLOSED` if it is closed; `GORT_EINVAL` if `f` is NULL or `how` is none
-/// of these; what shutdown(2) failed with, such as `GORT_ENOTCONN` and `GORT_ENOTSOCK`. Since 0.1.
+/// Does not block. `f` stays yours. Returns `GORT_OK`; `GORT_ECLOSED` if it is closed; `GORT_EINVAL` if `f` is NULL
+/// or `how` is none of these; what shutdown(2) failed with, such as `GORT_ENOTCONN` and `GORT_ENOTSOCK`. Since 0.1.
 ///
 /// # Safety
 /// `f` is NULL or a live handle.
@@ -148,11 +151,12 @@ pub unsafe extern "C" fn gort_fd_shutdown(f: *mut gort_fd_t, how: c_int) -> c_in
     unsafe { fd(f) }.map_or(EINVAL, |fd| fd.shutdown(how))
 }
 
-/// Closes the descriptor. Calls that wait in it return `GORT_ECLOSED`, and so do all later ones. When it returns, the number has been
-/// closed and may be another file's.
+/// Closes the descriptor. Calls that wait in it return `GORT_ECLOSED`, and so do all later ones. When it returns, the
+/// number has been closed and may be another file's.
 ///
 /// Blocks, for as long as calls that are in it take to leave, which do not wait any more. The handle stays yours, for
-/// gort_fd_release(). Returns `GORT_OK`; `GORT_ECLOSED` if it was closed before; `GORT_EINVAL` if `f` is NULL. Since 0.1.
+/// gort_fd_release(). Returns `GORT_OK`; `GORT_ECLOSED` if it was closed before; `GORT_EINVAL` if `f` is NULL. Since
+/// 0.1.
 ///
 /// # Safety
 /// `f` is NULL or a live handle.
@@ -191,13 +195,15 @@ pub unsafe extern "C" fn gort_fd_release(f: *mut gort_fd_t) {
     }
 }
 
-/// Waits until something of `events` (POLLIN, POLLOUT and the like, of poll.h) holds of the descriptor `fd`, as poll(2) does for one: for libraries that
-/// own their descriptors. Several may wait for one. A deadline in the past: does not wait.
+/// Waits until something of `events` (POLLIN, POLLOUT and the like, of poll.h) holds of the descriptor `fd`, as
+/// poll(2) does for one: for libraries that own their descriptors. Several may wait for one. A deadline in the past:
+/// does not wait.
 ///
-/// Blocks, until `deadline` (on `gort_now()`) at most. `fd` stays yours, and must stay open meanwhile. Returns what holds, a number greater than
+/// Blocks, until `deadline` (on `gort_now()`) at most. `fd` stays yours, and must stay open meanwhile. Returns what
+/// holds, a number greater than
 /// 0: of `events`, and POLLERR, POLLHUP and POLLNVAL (it is not open) even unasked; `GORT_ETIMEDOUT` if nothing did before the
-/// deadline; `GORT_EINVAL` if `fd` is negative or `events` has bits that poll(2) does not know; `GORT_ENOMEM`; `GORT_EMFILE`, `GORT_ENFILE`,
-/// `GORT_ENOSPC`, the system has no more of what waiting takes. Since 0.1.
+/// deadline; `GORT_EINVAL` if `fd` is negative or `events` has bits that poll(2) does not know; `GORT_ENOMEM`;
+/// `GORT_EMFILE`, `GORT_ENFILE`, `GORT_ENOSPC`, the system has no more of what waiting takes. Since 0.1.
 #[unsafe(no_mangle)]
 pub extern "C" fn gort_wait_fd(fd: c_int, events: c_int, deadline: i64) -> c_int {
     wait_fd(fd, events, deadline)

@@ -33,7 +33,8 @@ pub(crate) struct Fd {
 /// One direction.
 pub(super) struct Side {
     pub(super) deadline: AtomicI64,
-    /// An error that the last call met when it had moved some bytes: for the next call to return. 0: none. Whose turn it is.
+    /// An error that the last call met when it had moved some bytes: for the next call to return. 0: none. Whose turn
+    /// it is.
     pub(super) owed: AtomicI32,
     /// [`NOT_DRY`], or the count of events before a call that has left nothing to be read. Whose turn it is.
     pub(super) dry: AtomicU64,
@@ -67,8 +68,8 @@ impl Side {
 }
 
 impl Fd {
-    /// Take over `raw`, which does not block from then on: one handle. `Err`: why not (a status), and it is the caller's as
-    /// before.
+    /// Take over `raw`, which does not block from then on: one handle. `Err`: why not (a status), and it is the
+    /// caller's as before.
     pub(crate) fn adopt(raw: i32) -> Result<NonNull<Fd>, i32> {
         let flags = sys::flags(raw).map_err(|errno| -errno)?;
         let entry = entry_of(raw).ok_or(ENOMEM)?;
@@ -123,8 +124,9 @@ impl Fd {
     pub(crate) unsafe fn release(this: NonNull<Fd>) {
         // SAFETY: the caller's handle keeps it.
         let fd = unsafe { this.as_ref() };
-        // The last handle, but not the last reference: still open, or being closed by who is in it. Handles are given up
-        // one by one, and none is made when there is none, so of several here one finds 2. Acquire, Release: as usual.
+        // The last handle, but not the last reference: still open, or being closed by who is in it. Handles are given
+        // up one by one, and none is made when there is none, so of several here one finds 2. Acquire, Release: as
+        // usual.
         let mut refs = fd.refs.load(Ordering::Acquire);
         loop {
             if refs == 2 && !fd.turns.is_closed() {
@@ -170,8 +172,8 @@ impl Fd {
         if last {
             self.end();
         } else if self.own_entry().is_none() {
-            // A forked child that has not waited in it: those who are counted were in it in the parent, at the fork, and
-            // will never leave. The memory stays, which is theirs.
+            // A forked child that has not waited in it: those who are counted were in it in the parent, at the fork,
+            // and will never leave. The memory stays, which is theirs.
             self.close_number();
         } else {
             self.stir(Direction::Read);
@@ -247,8 +249,8 @@ impl Fd {
         unsafe { &*self.entry.load(Ordering::Acquire) }
     }
 
-    /// The record, if it is this process's. The lock of one that is the parent's may have been held by another thread of the
-    /// parent's at the fork, and would never be free; and nobody of ours waits there.
+    /// The record, if it is this process's. The lock of one that is the parent's may have been held by another thread
+    /// of the parent's at the fork, and would never be free; and nobody of ours waits there.
     fn own_entry(&self) -> Option<&'static Entry> {
         known_entry(self.raw).filter(|known| std::ptr::eq(*known, self.entry()))
     }

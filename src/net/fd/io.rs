@@ -1,15 +1,15 @@
 //! Trying a system call until it says something else than "not now".
 //!
 //! The one thing to know: each attempt is preceded by a look at the deadline (one in the past beats data that are
-//! ready, as in Go) and at the count of events, and what follows an attempt in vain is the wait of `poller/entry.rs`, from
-//! which an event, the deadline, another deadline and the end of the descriptor all lead back here.
+//! ready, as in Go) and at the count of events, and what follows an attempt in vain is the wait of `poller/entry.rs`,
+//! from which an event, the deadline, another deadline and the end of the descriptor all lead back here.
 //!
 //! **The read that would only say "not now" is skipped** on a TCP connection where the last one left nothing: it got less
-//! than it asked for. That is so unless the stream has a mark in it: urgent data, or its end (or an error). Those raise
-//! an event of their own, which is remembered as sticky. If that event had been taken from the set when the count was read
-//! before that last read, then the sticky mark was seen after it, and nothing is skipped. If it was not, then
-//! the count moves after that, and the skipping ends with it. Other streams are not treated so: a Unix socket ends a read at
-//! each passed descriptor, a pipe at the end of a packet.
+//! than it asked for. That is so unless the stream has a mark in it: urgent data, or its end (or an error). Those
+//! raise an event of their own, which is remembered as sticky. If that event had been taken from the set when the
+//! count was read before that last read, then the sticky mark was seen after it, and nothing is skipped. If it was
+//! not, then the count moves after that, and the skipping ends with it. Other streams are not treated so: a Unix
+//! socket ends a read at each passed descriptor, a pipe at the end of a packet.
 
 use super::handle::{Fd, Kind, NOT_DRY};
 use super::pipe;
@@ -38,9 +38,9 @@ impl Drop for Turn<'_> {
     }
 }
 
-#[allow(dead_code)] // the sockets are to use the engine
 impl Fd {
-    /// Try `attempt(raw)`, as somebody who reads, until it returns something else than `EAGAIN`: its result, or a status.
+    /// Try `attempt(raw)`, as somebody who reads, until it returns something else than `EAGAIN`: its result, or a
+    /// status.
     #[inline]
     pub(crate) fn io_read(&self, attempt: impl FnMut(i32) -> sys::Result<usize>) -> i64 {
         self.io(Direction::Read, attempt)
@@ -58,7 +58,8 @@ impl Fd {
             Ok(turn) => turn,
             Err(status) => return status.into(),
         };
-        // The record of the descriptor may be another after a wait, in a forked child; the count of the one that was is as good.
+        // The record of the descriptor may be another after a wait, in a forked child; the count of the one that was
+        // is as good.
         match self.keep_trying(direction, None, attempt) {
             Ok((n, _)) => n as i64,
             Err(status) => status.into(),
@@ -127,8 +128,9 @@ impl Fd {
                 Ok((moved, _)) => done += moved,
                 Err(status) if done == 0 => return status.into(),
                 Err(status) => {
-                    // Deadline and end are there for the next call to see by itself; whatever the system said is not: it
-                    // says it once. (One of the things it says is that the peer no longer answers, which is ETIMEDOUT too.)
+                    // Deadline and end are there for the next call to see by itself; whatever the system said is not:
+                    // it says it once. (One of the things it says is that the peer no longer answers, which is
+                    // ETIMEDOUT too.)
                     if ![ETIMEDOUT, ECLOSED].contains(&status) || self.look(Direction::Write).is_ok() {
                         owed.store(status, Ordering::Relaxed);
                     }
@@ -139,20 +141,6 @@ impl Fd {
                 return n as i64;
             }
         }
-    }
-
-    /// Wait until there is an event in `direction`: for calls that go on in the kernel, as connect(2). `OK`, or a status.
-    /// May return `OK` early.
-    pub(crate) fn wait_event(&self, direction: Direction) -> i32 {
-        let _turn = match self.turn(direction) {
-            Ok(turn) => turn,
-            Err(status) => return status,
-        };
-        let mut tried = false;
-        let result = self.keep_trying(direction, None, |_| {
-            if std::mem::replace(&mut tried, true) { Ok(0) } else { Err(libc::EAGAIN) }
-        });
-        result.map_or_else(|status| status, |_| crate::ffi::status::OK)
     }
 
     #[inline]
@@ -171,8 +159,8 @@ impl Fd {
         }
     }
 
-    /// The caller has the turn. `dry`: see the file's comment. The result of the attempt that was not in vain, with the count of
-    /// events from before it.
+    /// The caller has the turn. `dry`: see the file's comment. The result of the attempt that was not in vain, with
+    /// the count of events from before it.
     #[inline]
     fn keep_trying(
         &self,

@@ -1,7 +1,7 @@
 //! Writing to a pipe, or whatever else is no socket, so that a reader that is gone is an error and no SIGPIPE.
 //!
-//! The one thing to know: the signal goes to the thread that writes. A worker blocks all signals, so there it only has to be
-//! taken away again, lest it stay pending; any other thread, and a worker whose goroutine keeps it and may
+//! The one thing to know: the signal goes to the thread that writes. A worker blocks all signals, so there it only
+//! has to be taken away again, lest it stay pending; any other thread, and a worker whose goroutine keeps it and may
 //! have unblocked what it likes, blocks it for as long as the call takes.
 
 use crate::net::sys::{self, Result};

@@ -10,8 +10,9 @@
 //! The one thing to know: whoever is counted keeps the number from being closed, and whoever counts down to zero closes
 //! it. A turn is handed to the first in the queue, which was counted when it queued itself, so nobody passes it.
 //!
-//! A turn that is given up without a look at the queue was given up in a word without `WAITED`; and `WAITED` is set only
-//! in a word with `BUSY`: both by one compare-exchange of the whole word, so nobody queues for a turn that is free.
+//! A turn that is given up without a look at the queue was given up in a word without `WAITED`; and `WAITED` is set
+//! only in a word with `BUSY`: both by one compare-exchange of the whole word, so nobody queues for a turn that is
+//! free.
 
 use crate::primitive::atomic::{AtomicI64, AtomicU64, Ordering};
 use crate::primitive::{FOREVER, SpinLock, now};
@@ -101,7 +102,8 @@ impl Turns {
         self.word.load(Ordering::Acquire) & CLOSED != 0
     }
 
-    /// Nobody gets in from now on. `None`: it was closed before. True: nobody is in it, and the caller is to close the number.
+    /// Nobody gets in from now on. `None`: it was closed before. True: nobody is in it, and the caller is to close
+    /// the number.
     pub(super) fn close(&self) -> Option<bool> {
         let mut word = self.word.load(Ordering::Relaxed);
         loop {
@@ -194,8 +196,9 @@ impl Turns {
             wait.set_deadline(until);
             let mut node = Node::new(&wait, 1, null_mut());
             let node = &raw mut node;
-            // SAFETY: locked; the node stays in place until it was popped, or is taken out below. `unlock` gives up the lock,
-            // which stays in place: we are counted, and take it again before we leave if the deadline was first.
+            // SAFETY: locked; the node stays in place until it was popped, or is taken out below. `unlock` gives up
+            // the lock, which stays in place: we are counted, and take it again before we leave if the deadline was
+            // first.
             let id = unsafe {
                 (*line.queue.get()).push_back(node);
                 wait.block(unlock, (&raw const line.lock).cast_mut().cast())
@@ -240,7 +243,8 @@ impl Turns {
     fn hand_over(&self, direction: Direction) {
         let line = &self.lines[direction as usize];
         line.lock.lock();
-        // SAFETY: locked; what is popped is claimed, and woken once the lock is released. The turn is its own from then on.
+        // SAFETY: locked; what is popped is claimed, and woken once the lock is released. The turn is its own from
+        // then on.
         unsafe {
             let node = (*line.queue.get()).pop();
             if node.is_null() {

@@ -141,9 +141,9 @@ impl Entry {
         unsafe { woken.wake() };
     }
 
-    /// Wait until there is an event of one of the `directions` that is not in the count read before, or until the deadline,
-    /// or until somebody [`Entry::stir`]s. `look` is called under the lock, before the caller is queued: the deadline, or why
-    /// not to wait. Whoever changes what it looks at stirs afterwards, and so cannot be missed.
+    /// Wait until there is an event of one of the `directions` that is not in the count read before, or until the
+    /// deadline, or until somebody [`Entry::stir`]s. `look` is called under the lock, before the caller is queued:
+    /// the deadline, or why not to wait. Whoever changes what it looks at stirs afterwards, and so cannot be missed.
     ///
     /// The caller must be counted as waiting (`driver::Waiting`).
     pub(crate) fn wait(
