@@ -141,7 +141,8 @@ fn spawn_thread(w: &'static Worker) -> Result<(), i32> {
         libc::pthread_attr_setstacksize(&mut attr, STACK);
         libc::pthread_attr_setdetachstate(&mut attr, libc::PTHREAD_CREATE_DETACHED);
         let mut old = std::mem::zeroed::<libc::sigset_t>();
-        libc::pthread_sigmask(libc::SIG_BLOCK, &blocked(), &mut old);
+        // Exactly these, whoever starts it: another thread of gort's blocks SIGSEGV too.
+        libc::pthread_sigmask(libc::SIG_SETMASK, &blocked(), &mut old);
         let mut thread = std::mem::zeroed::<libc::pthread_t>();
         let mut error;
         let mut tries = 0;
