@@ -12,7 +12,7 @@
 //! | `worker.rs`, `thread.rs` | a worker: the OS thread that runs goroutines while it holds a processor |
 //! | `mail.rs` | a worker's mailbox: being handed a processor |
 //! | `pick.rs`, `run.rs` | what runs next; running it, and what is done when it has left |
-//! | `pool.rs`, `idle.rs` | who is idle, searches, keeps watch: the protocol that loses no wake-up |
+//! | `pool.rs`, `idle/` | who is idle, searches, keeps watch: the protocol that loses no wake-up |
 //! | `blocking.rs` | calls that may block, made by the worker without a processor |
 //! | `sysmon.rs`, `nap.rs` | the monitor: goroutines that keep their worker for long |
 //! | `pin.rs` | goroutines that may run on one thread only |

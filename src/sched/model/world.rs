@@ -1,4 +1,4 @@
-//! A small scheduler for the models: the real pool word and mailboxes, and `idle.rs` step by step over stand-ins.
+//! A small scheduler for the models: the real pool word and mailboxes, and `idle/` step by step over stand-ins.
 //!
 //! | here | stands in for |
 //! |---|---|
@@ -295,7 +295,7 @@ impl World {
         self.procs[proc].next.swap(0, Ordering::SeqCst)
     }
 
-    // `idle.rs`.
+    // `idle/`.
 
     pub(super) fn put_proc(&self, lists: &mut Lists, proc: usize) {
         if self.procs[proc].surplus.load(Ordering::Relaxed) && !self.is(Bug::SurplusGoesIdle) {

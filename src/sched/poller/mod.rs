@@ -2,7 +2,7 @@
 //!
 //! The one thing to know: there is one epoll set, and no thread of its own that waits in it. Whoever has nothing
 //! better to do asks the set ([`poll`]) and makes ready whoever can go on: a worker that runs out of work, one that
-//! has been busy for a while, and the sentinel of `idle.rs`, which alone *sleeps* for it ([`sleep`]). As long as nobody
+//! has been busy for a while, and the sentinel of `idle/`, which alone *sleeps* for it ([`sleep`]). As long as nobody
 //! has ever waited for a descriptor there is no set, and the scheduler pays one load of a flag.
 //!
 //! Descriptors are registered edge-triggered, once, for both directions, and the record that belongs to a registration
@@ -19,7 +19,7 @@
 //!
 //! **Who waits is counted** ([`Waiting`]), from before it looks whether it must wait until it goes on. This is one
 //! half of a pair: count, then read who keeps watch; the other half is announce (idle; what the sentinel does), then
-//! read the count. All sequentially consistent, so at least one sees the other, and somebody polls: see `idle.rs`.
+//! read the count. All sequentially consistent, so at least one sees the other, and somebody polls: see `idle/`.
 //! It is also what keeps the deadlock detector from taking those who wait for lost (`quiet.rs`).
 
 #[cfg(not(loom))]
