@@ -182,7 +182,6 @@ static void *foreign_stack;
 static void wait_on_a_foreign_stack(void) {
     gort_chan_recv(foreign, NULL);
     gort_sleep(400 * T_MS);
-    atomic_fetch_add(&woken, 1);
 }
 
 static void switch_to_a_foreign_stack(void *arg) {
@@ -193,6 +192,7 @@ static void switch_to_a_foreign_stack(void *arg) {
     inside.uc_link = &outside;
     makecontext(&inside, wait_on_a_foreign_stack, 0);
     CHECK_EQ(swapcontext(&outside, &inside), 0);
+    atomic_fetch_add(&woken, 1); /* here, and not there: the stack and what leads back from it are free for the next */
 }
 
 /* A coroutine of the program's own, in a goroutine, that waits: for a channel, then for time. */
