@@ -16,6 +16,10 @@ import sys
 import time
 from pathlib import Path
 
+# Programs inherit what is ignored, and a shell without job control has what it starts with `&` ignore these two.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+
 ROOT = Path(__file__).resolve().parent.parent
 OUT = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target").resolve() / "c"
 LIB = OUT / "lib"
