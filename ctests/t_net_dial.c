@@ -1,6 +1,10 @@
 /* Dialling: refusals, deadlines, queues that are full. (Names: t_net_names.c.) */
 #include "t_net.h"
 
+#include <net/if.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+
 static int dial_fails(const char *network, const char *address, int64_t deadline) {
     int err = 1;
     CHECK(gort_dial(network, address, deadline, &err) == NULL);
@@ -133,32 +137,53 @@ static void a_full_queue_of_a_unix_listener_is_waited_for(void) {
     close(listener);
 }
 
+/* ---- a dialler that would meet itself ---- */
+
+/* A network that nobody else is in: every port is dialled here, and other programs listen at some. Before any thread is
+ * started, which a new user namespace asks for. */
+static bool alone_on_the_network(void) {
+    if (unshare(CLONE_NEWNET) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0)
+        return false;
+    struct ifreq lo = {.ifr_name = "lo"};
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    CHECK(fd >= 0 && ioctl(fd, SIOCGIFFLAGS, &lo) == 0);
+    lo.ifr_flags |= IFF_UP;
+    CHECK_EQ(ioctl(fd, SIOCSIFFLAGS, &lo), 0);
+    close(fd);
+    return true;
+}
+
+enum { NOT_ALONE = 77 };
+
 /* The range of ports that the system chooses from for a dialler holds those that it dials here: by chance it chooses
  * the same one, and meets itself. */
-static void nobody_meets_itself(void) {
+static void dial_every_port(void) {
+    if (!alone_on_the_network())
+        _exit(NOT_ALONE);
     long first = 0, last = 0;
     FILE *range = fopen("/proc/sys/net/ipv4/ip_local_port_range", "r");
     CHECK(range && fscanf(range, "%ld %ld", &first, &last) == 2);
     fclose(range);
     int64_t until;
     for (long i = 0; t_again(i, t_n(8000, 500), &until); i++) {
-        char address[GORT_ADDR_SIZE], local[GORT_ADDR_SIZE];
-        int err = 1;
+        char address[GORT_ADDR_SIZE];
         snprintf(address, sizeof address, "127.0.0.1:%ld", first + i % (last - first + 1));
-        gort_fd_t *fd = gort_dial("tcp", address, gort_now() + T_PATIENCE, &err);
-        if (!fd) {
-            CHECK(err == GORT_ECONNREFUSED || err == GORT_EADDRNOTAVAIL || err == GORT_ECONNRESET);
-            continue;
-        }
-        /* Somebody listens there. */
-        CHECK_EQ(gort_fd_local_addr(fd, local, sizeof local), GORT_OK);
-        CHECK(strcmp(local, address) != 0);
-        t_close(fd);
+        int err = dial_fails("tcp", address, gort_now() + T_PATIENCE);
+        CHECK(err == GORT_ECONNREFUSED || err == GORT_EADDRNOTAVAIL || err == GORT_ECONNRESET);
     }
+}
+
+static void nobody_meets_itself(void) {
+    const struct t_outcome *outcome = t_spawn_child("dial_every_port");
+    if (WIFEXITED(outcome->status) && WEXITSTATUS(outcome->status) == NOT_ALONE)
+        fprintf(stderr, "skipped: a network of one's own, which this user may not have\n");
+    else
+        t_check_exit("dial_every_port", outcome, 0);
 }
 
 int main(int argc, char **argv) {
     T_BEGIN(argc, argv);
+    T_CHILD(dial_every_port);
     RUN_BOTH(where_nobody_listens_a_dial_is_refused);
     RUN_BOTH(a_deadline_ends_a_dial_and_not_early);
     RUN_AS_MAIN(deadlines_of_every_length_leave_no_descriptor_behind);
