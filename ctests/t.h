@@ -5,7 +5,8 @@
  * "it did not hang".
  *
  * A program is `main` with T_BEGIN, the T_CHILD lines, the RUN lines and `return t_end()`. Arguments name the
- * tests to run (all without any). GORT_STRESS in the environment asks for small numbers: see t_n. */
+ * tests to run (all without any). GORT_STRESS or GORT_BRIEF in the environment asks for
+ * smaller numbers: see t_n. */
 #ifndef GORT_CTESTS_T_H
 #define GORT_CTESTS_T_H
 
@@ -111,14 +112,21 @@ static inline void t_check_eq(intmax_t got, intmax_t expected, const char *what,
 
 static inline bool t_stress(void) { return getenv("GORT_STRESS") != NULL; }
 
-/* How often to do something: `full` in a test run, `small` in a round of stress. */
-static inline long t_n(long full, long small) { return t_stress() ? small : full; }
+/* One of several runs of the same test, of which another is the full one. */
+static inline bool t_brief(void) { return getenv("GORT_BRIEF") != NULL; }
+
+/* How often to do something: `full` in a test run, a quarter in a brief one, `small` in a round of stress. */
+static inline long t_n(long full, long small) {
+    if (t_stress())
+        return small;
+    return !t_brief() ? full : full / 4 > small ? full / 4 : small < full ? small : full;
+}
 
 /* For what is repeated to meet a rare moment: `n` times, or as often as fits into a while. On one busy CPU a
  * round that two threads must share takes a time slice of the kernel's, not microseconds. */
 static inline bool t_again(long i, long n, int64_t *until) {
     if (i == 0)
-        *until = gort_now() + (t_stress() ? 150 : 1000) * T_MS;
+        *until = gort_now() + (t_stress() ? 150 : t_brief() ? 400 : 1000) * T_MS;
     return i < n && (i < 10 || gort_now() < *until);
 }
 

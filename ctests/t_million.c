@@ -15,8 +15,10 @@ static long how_many(void) {
         sscanf(line, "MemAvailable: %lu", &available_kib);
     fclose(meminfo);
     long fit = (long)(available_kib / 2 * 1024 / BYTES_EACH);
-    if (t_stress())
-        return fit < 20000 ? fit : 20000;
+    if (t_stress() || t_brief()) {
+        long wanted = t_stress() ? 20000 : 200000;
+        return fit < wanted ? fit : wanted;
+    }
     if (fit < WANTED)
         fprintf(stderr, "t_million: memory for %ld goroutines only\n", fit);
     return fit < WANTED ? fit : WANTED;
