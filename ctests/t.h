@@ -119,7 +119,10 @@ static inline bool t_brief(void) { return getenv("GORT_BRIEF") != NULL; }
 static inline long t_n(long full, long small) {
     if (t_stress())
         return small;
-    return !t_brief() ? full : full / 4 > small ? full / 4 : small < full ? small : full;
+    if (!t_brief() || full <= small)
+        return full;
+    /* A multiple of `small`, since some tests want theirs divisible. */
+    return full / 4 > small ? full / 4 / small * small : small;
 }
 
 /* For what is repeated to meet a rare moment: `n` times, or as often as fits into a while. On one busy CPU a
