@@ -397,7 +397,8 @@ static struct {
 
 static void race_send(void *arg) {
     uint64_t random = t_seed((uint64_t)(uintptr_t)arg);
-    for (long i = 0, n = t_n(4000, 400); i < n; i++) {
+    int64_t until;
+    for (long i = 0; t_again(i, t_n(1000, 300), &until); i++) {
         long value = (long)(t_random(&random) >> 40);
         gort_chan_t *ch = race.chans[t_random(&random) >> 63];
         int status = GORT_ETIMEDOUT;
