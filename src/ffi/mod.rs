@@ -26,6 +26,9 @@ pub mod runtime;
 /// Goroutines
 pub mod goroutine;
 
+/// Lanes
+pub mod lane;
+
 /// Channels
 pub mod chan;
 
