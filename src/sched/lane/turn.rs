@@ -49,7 +49,9 @@ impl After {
     pub(super) fn keeps(&self) -> bool {
         match self {
             // SAFETY: the thread that asks is not done with it.
-            After::Parked(g) | After::Yielded(g) | After::Called(g) => unsafe { !(*g.as_ptr()).pin.is_null() },
+            After::Parked(g) | After::Yielded(g) | After::Called(g) => unsafe {
+                !(*g.as_ptr()).pin.is_null()
+            },
             _ => false,
         }
     }
