@@ -1,4 +1,4 @@
-//! The bottom of the crate: atomics, a spin lock, futexes and the monotonic clock.
+//! The bottom of the crate: atomics, two locks, futexes and the monotonic clock.
 //!
 //! The one thing to know: everything that a loom model must see goes through here. In earnest these are
 //! `std`'s atomics and the kernel's futex; under `--cfg loom` they are loom's, and a futex wait is a yield
@@ -13,6 +13,7 @@ mod errno;
 mod futex;
 #[cfg(not(loom))]
 mod helper;
+mod sleep_lock;
 mod spin;
 #[cfg(not(loom))]
 mod threads;
@@ -26,6 +27,7 @@ pub(crate) use errno::{errno, set_errno};
 pub(crate) use futex::{futex_wait, futex_wake};
 #[cfg(not(loom))]
 pub(crate) use helper::start_helper;
+pub(crate) use sleep_lock::SleepLock;
 pub(crate) use spin::{Backoff, SpinLock};
 #[cfg(not(loom))]
 pub(crate) use threads::{threads, threads_at_a_glance};

@@ -9,7 +9,7 @@ use super::member::{Mail, Seat};
 use super::monitor::Monitor;
 use super::slots::{Move, Slots};
 use crate::coroutine::{self, Class, Stack};
-use crate::primitive::SpinLock;
+use crate::primitive::SleepLock;
 use crate::primitive::atomic::{AtomicBool, Ordering};
 use crate::sched::fresh::FreshList;
 use crate::sched::goroutine::Task;
@@ -45,7 +45,8 @@ pub(crate) struct Lane {
     pub(super) name: Option<CString>,
     /// As `Slots::is_closed`, for a thread that is about to run something. Set under the lock.
     pub(super) closed: AtomicBool,
-    lock: SpinLock,
+    /// Not a spin lock: of thousands of goroutines that block in calls, all threads may want it when these end.
+    lock: SleepLock,
     state: UnsafeCell<State>,
 }
 
@@ -86,7 +87,7 @@ impl Lane {
             strict: options.strict,
             name: options.name,
             closed: AtomicBool::new(false),
-            lock: SpinLock::new(),
+            lock: SleepLock::new(),
             state: UnsafeCell::new(State {
                 slots: Slots::new(limit),
                 handles: 1,

@@ -1,0 +1,142 @@
+//! A lock whose waiters sleep, for critical sections that thousands of threads may want at the same time.
+//!
+//! The one thing to know: it has the manners of [`super::SpinLock`]. The unlock is one atomic step and the *last* touch
+//! of the lock's memory (what may follow it, a wake-up, only names the address), so whoever gets in next may free the
+//! object that holds it; and it may be given back on another stack or thread than it was taken on. What it costs more is
+//! a locked instruction at each unlock. What it spares: of a crowd that wants a spin lock while its holder has lost the CPU,
+//! all are runnable again and again, and the holder waits behind them.
+//!
+//! | word | meaning | left for |
+//! |---|---|---|
+//! | `FREE` | nobody holds it | `HELD` by who finds it so; `WANTED` by who has slept, or is about to |
+//! | `HELD` | held, and nobody sleeps | `WANTED` by who wants it; `FREE` by the holder |
+//! | `WANTED` | held, and somebody may sleep | `FREE` by the holder, who then wakes one |
+//!
+//! (The third mutex of Drepper's "Futexes Are Tricky".) No wake-up is lost: whoever sleeps has left `WANTED` there, and the
+//! kernel compares under its own lock; whoever is woken takes the lock as `WANTED`, since others may sleep that he knows
+//! nothing of.
+
+use super::atomic::{AtomicU32, Ordering};
+use super::{FOREVER, futex_wait, futex_wake};
+
+const FREE: u32 = 0;
+const HELD: u32 = 1;
+const WANTED: u32 = 2;
+
+/// Looks before the first sleep: the sections are short.
+#[cfg(not(loom))]
+const SPINS: u32 = 40;
+
+pub(crate) struct SleepLock {
+    word: AtomicU32,
+}
+
+impl SleepLock {
+    pub(crate) fn new() -> Self {
+        SleepLock { word: AtomicU32::new(FREE) }
+    }
+
+    #[inline]
+    pub(crate) fn lock(&self) {
+        // Acquire, here and below, pairs with the Release in `unlock`: what the last holder did is seen here.
+        if self.word.compare_exchange(FREE, HELD, Ordering::Acquire, Ordering::Relaxed).is_err() {
+            self.lock_slow();
+        }
+    }
+
+    #[cold]
+    fn lock_slow(&self) {
+        #[cfg(not(loom))]
+        for _ in 0..SPINS {
+            let word = self.word.load(Ordering::Relaxed);
+            if word == FREE
+                && self.word.compare_exchange(FREE, HELD, Ordering::Acquire, Ordering::Relaxed).is_ok()
+            {
+                return;
+            }
+            if word == WANTED {
+                break;
+            }
+            super::relax();
+        }
+        while self.word.swap(WANTED, Ordering::Acquire) != FREE {
+            futex_wait(&self.word, WANTED, FOREVER);
+        }
+    }
+
+    /// # Safety
+    /// The caller holds the lock, or took it over from the one who locked it. After this call the lock's memory may be
+    /// gone.
+    #[inline]
+    pub(crate) unsafe fn unlock(&self) {
+        let word = &raw const self.word;
+        if self.word.swap(FREE, Ordering::Release) == WANTED {
+            // The address alone is used: see `futex_wake`.
+            futex_wake(word, 1);
+        }
+    }
+}
+
+#[cfg(all(test, loom))]
+mod model {
+    use super::*;
+    use loom::sync::Arc;
+    use loom::thread;
+
+    struct Guarded {
+        lock: SleepLock,
+        count: loom::cell::UnsafeCell<u32>,
+    }
+    // SAFETY: `count` is touched under the lock only, which is what the model checks.
+    unsafe impl Sync for Guarded {}
+    // SAFETY: nothing in it belongs to a thread.
+    unsafe impl Send for Guarded {}
+
+    fn add(guarded: &Guarded, unlock: impl Fn(&SleepLock)) {
+        guarded.lock.lock();
+        // SAFETY: locked.
+        guarded.count.with_mut(|count| unsafe { *count += 1 });
+        unlock(&guarded.lock);
+    }
+
+    fn three(unlock: impl Fn(&SleepLock) + Clone + Send + Sync + 'static) {
+        loom::model(move || {
+            let guarded =
+                Arc::new(Guarded { lock: SleepLock::new(), count: loom::cell::UnsafeCell::new(0) });
+            let others: Vec<_> = (0..2)
+                .map(|_| {
+                    let (guarded, unlock) = (guarded.clone(), unlock.clone());
+                    thread::spawn(move || add(&guarded, unlock))
+                })
+                .collect();
+            add(&guarded, &unlock);
+            for other in others {
+                other.join().unwrap();
+            }
+            // SAFETY: the others are gone.
+            guarded.count.with(|count| assert_eq!(unsafe { *count }, 3));
+        });
+    }
+
+    #[test]
+    fn one_at_a_time_and_nobody_sleeps_for_ever() {
+        // SAFETY: held.
+        three(|lock| unsafe { lock.unlock() });
+    }
+
+    #[test]
+    #[should_panic]
+    fn a_relaxed_unlock_is_found() {
+        three(|lock| {
+            if lock.word.swap(FREE, Ordering::Relaxed) == WANTED {
+                futex_wake(&raw const lock.word, 1);
+            }
+        });
+    }
+
+    #[test]
+    #[should_panic]
+    fn a_wake_up_that_is_left_out_is_found() {
+        three(|lock| lock.word.store(FREE, Ordering::Release));
+    }
+}
