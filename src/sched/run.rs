@@ -130,7 +130,8 @@ fn new_stack(rt: &'static Runtime, proc: &Proc, fresh: *mut Fresh) -> Option<(St
     // SAFETY: as above.
     let task = unsafe { Task::fresh(NonNull::new_unchecked(fresh)) };
     rt.stackless.add(task, std::ptr::null());
-    // Free what the idle processors keep, and look again: a stack may have come free before we were listed.
+    // Free what lanes and the idle processors keep, and look again: a stack may have come free before we were listed.
+    super::lane::release_stacks(rt);
     rt.lists().release_stacks();
     match coroutine::acquire(class) {
         Ok(stack) => match rt.stackless.take_of(class) {

@@ -109,7 +109,8 @@ impl<W: Copy + PartialEq, T: Ready<W>> Slots<W, T> {
     }
 
     /// Give a free slot to what has waited longest. Unless that keeps a thread which is awake: it is about to look by
-    /// itself, and the others come after it.
+    /// itself, and the others come after it. So several may be held up while several slots are free: who has got a move
+    /// out of this asks again, until there is none.
     pub(super) fn dispatch(&mut self) -> Move<W, T> {
         if self.closed || self.used() >= self.limit {
             return Move::Nothing;
