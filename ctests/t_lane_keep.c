@@ -35,6 +35,7 @@ static void move_about(void *arg) {
     }
 }
 
+/* Eight goroutines that keep their thread, in the way that is asked for, among others that do not. */
 static void keepers(unsigned limit, bool strict, bool keeps, uint32_t flags) {
     struct t_lane l;
     struct visit v = {.ch = gort_chan_new(0, 0), .n = t_n(80, 24)};

@@ -9,7 +9,7 @@ use super::proc::Proc;
 use super::reason::WaitReason;
 use super::runtime::Runtime;
 use super::worker::{Left, Worker};
-use super::{arm, blocking, current, pin};
+use super::{arm, blocking, current, lane, pin};
 use crate::coroutine::{self, Coroutine, Stack};
 use crate::primitive::atomic::Ordering;
 use std::ptr::{NonNull, null_mut};
@@ -131,8 +131,8 @@ fn new_stack(rt: &'static Runtime, proc: &Proc, fresh: *mut Fresh) -> Option<(St
     let task = unsafe { Task::fresh(NonNull::new_unchecked(fresh)) };
     rt.stackless.add(task, std::ptr::null());
     // Free what lanes and the idle processors keep, and look again: a stack may have come free before we were listed.
-    super::lane::release_stacks(rt);
     rt.lists().release_stacks();
+    lane::release_stacks(rt);
     match coroutine::acquire(class) {
         Ok(stack) => match rt.stackless.take_of(class) {
             Some(fresh) => Some((stack, fresh)),
