@@ -646,7 +646,7 @@ void gort_lane_release(gort_lane_t *lane);
  * the caller's.
  * GORT_OK; GORT_ETIMEDOUT: some threads have not ended (the lane is closed all the same); GORT_EDEADLK: the caller is on a
  * thread of the lane, and nothing was done; GORT_EINVAL: `lane` is NULL. In a forked child, of a parent's lane: GORT_OK.
- * Since 0.1.
+ * In handlers and destructors at the exit of the process: GORT_ETIMEDOUT at once, if there were threads then. Since 0.1.
  */
 int gort_lane_close(gort_lane_t *lane,
                     int64_t deadline);

@@ -15,7 +15,7 @@
 use super::idle::Lists;
 use super::poller;
 use super::runtime::{Runtime, started};
-use crate::primitive::atomic::{AtomicUsize, Ordering};
+use crate::primitive::atomic::{AtomicU64, Ordering};
 use std::sync::MutexGuard;
 
 /// What will let a goroutine go on and is not seen otherwise: registrations for signals, blocking calls, goroutines
@@ -25,23 +25,36 @@ use std::sync::MutexGuard;
 /// Whoever starts such a thing raises the count **before** the goroutine that it keeps going leaves its
 /// processor; whoever ends it lowers it **after** that goroutine was made ready (or, if nobody waits for it, at any
 /// time while it holds a processor or is a thread outside). So who finds 0 finds the goroutine in its queue.
-pub(crate) struct Pending(AtomicUsize);
+///
+/// The threads of lanes run goroutines without a processor, so nobody holds *them* still: such a goroutine may come out of
+/// one of the other places (it waited for a descriptor, which the monitor has found ready, or for a stack), run, and be gone
+/// again between two looks. It cannot without a raise and a lower, though. So the upper half of the word counts the raises,
+/// and who finds 0, looks at all else, and then finds the same word, knows that no thread of a lane has done anything in
+/// between, and that what is in all the places was there at one instant.
+pub(crate) struct Pending(AtomicU64);
+
+/// The upper half counts raises, the lower half what is pending.
+const RAISE: u64 = 1 << 32;
 
 impl Pending {
     pub(super) const fn new() -> Self {
-        Pending(AtomicUsize::new(0))
+        Pending(AtomicU64::new(0))
     }
 
     pub(crate) fn raise(&self) {
-        self.0.fetch_add(1, Ordering::SeqCst);
+        self.0.fetch_add(RAISE + 1, Ordering::SeqCst);
     }
 
     pub(crate) fn lower(&self) {
         self.0.fetch_sub(1, Ordering::SeqCst);
     }
 
+    fn word(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
+
     fn any(&self) -> bool {
-        self.0.load(Ordering::SeqCst) != 0 || poller::waiting()
+        self.word() as u32 != 0 || poller::waiting()
     }
 }
 
@@ -80,13 +93,16 @@ impl Quiet {
     /// Nobody waits for a processor, and nothing that is pending will make anybody do so.
     pub(crate) fn is_certain(&self) -> bool {
         let rt = self.rt;
+        let before = rt.pending.word();
         // In this order: see `Pending` and the file's comment.
-        !rt.pending.any()
+        before as u32 == 0
+            && !poller::waiting()
             && rt.stackless.len() == 0
             && rt.inboxed.load(Ordering::SeqCst) == 0
             && rt.injector.is_empty()
             && !rt.timers.wakes()
             && !rt.procs().any(|p| p.has_work() || p.timers.wakes())
+            && rt.pending.word() == before
     }
 
     /// Goroutines that live: all of them are parked.

@@ -130,7 +130,7 @@ fn new_stack(rt: &'static Runtime, proc: &Proc, fresh: *mut Fresh) -> Option<(St
     // SAFETY: as above.
     let task = unsafe { Task::fresh(NonNull::new_unchecked(fresh)) };
     rt.stackless.add(task, std::ptr::null());
-    // Free what the idle processors keep, and look again: a stack may have come free before we were listed.
+    // Free what lanes and the idle processors keep, and look again: a stack may have come free before we were listed.
     rt.lists().release_stacks();
     lane::release_stacks(rt);
     match coroutine::acquire(class) {

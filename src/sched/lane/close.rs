@@ -6,7 +6,7 @@
 
 use super::member::{Mail, Seat};
 use super::record::{Lane, Locked};
-use crate::primitive::atomic::Ordering;
+use crate::primitive::atomic::{Ordering, fence};
 use crate::primitive::{futex_wait, now};
 use crate::sched::WaitReason;
 use crate::sched::current;
@@ -55,7 +55,9 @@ impl Lane {
         if state.threads == 0 {
             return Closed::Done;
         }
-        if deadline <= now() {
+        // In a process that exits the threads have stopped for good (`stop_here`), wherever they were. `stop_all` has said so
+        // before the handlers and destructors that may come here.
+        if deadline <= now() || self.rt.exiting.load(Ordering::Relaxed) {
             return Closed::TimedOut;
         }
         // Not a reason that needs somebody: the threads may be in the kernel.
@@ -111,6 +113,8 @@ pub(super) fn thread_ended(mut state: Locked) {
 pub(in crate::sched) fn stop_all(rt: &'static Runtime, give_up: i64) {
     // SAFETY: null, or the calling thread's own worker.
     let me = unsafe { current::worker().as_ref() }.map(Seat);
+    // See `Member::begin`. The caller has said that the process exits.
+    fence(Ordering::SeqCst);
     loop {
         let mut running = false;
         for lane in rt.lanes.list().iter() {

@@ -66,6 +66,11 @@ pub(in crate::sched) unsafe fn requeue(lane: *const Lane, task: Task) {
     // SAFETY: the goroutine is counted by the lane, which therefore lives.
     unsafe {
         let mut state = (*lane).lock();
+        if state.slots.is_closed() {
+            // It has not begun, so it is gone, like those that were in the queue when the lane was closed.
+            super::turn::discard(&mut state, task);
+            return state.leave();
+        }
         let what = state.slots.push(task);
         state.perform(what);
     }

@@ -4,7 +4,7 @@
 //! whoever has taken it out of the lane's lists of those who sleep.
 
 use super::record::Lane;
-use crate::primitive::atomic::{AtomicBool, AtomicU32, Ordering};
+use crate::primitive::atomic::{AtomicBool, AtomicU32, Ordering, fence};
 use crate::sched::goroutine::{Fresh, Task};
 use crate::sched::mail::Mailbox;
 use crate::sched::worker::Worker;
@@ -83,9 +83,16 @@ impl Member {
         self.lane.name()
     }
 
-    /// It may run goroutines from here on.
+    /// It may run goroutines from here on. Does not return if the process exits.
     pub(super) fn begin(&self) {
         self.busy.store(true, Ordering::Relaxed);
+        // Pairs with the fence in `stop_all`: either that finds us busy and waits, or we find that the process exits, and
+        // no hook runs beside handlers and destructors that think all is over.
+        fence(Ordering::SeqCst);
+        if self.lane.rt.exiting.load(Ordering::Relaxed) {
+            self.busy.store(false, Ordering::Release);
+            super::close::stop_here();
+        }
         self.lane.hooks.thread(self.lane.hooks.thread_busy);
     }
 

@@ -24,7 +24,8 @@
 //!
 //! **The deadlock detector** is told by `Pending`: raised for each thread that is sent a task, under the lane's lock, by
 //! someone who counts as running himself; lowered by that thread before it sleeps, after its slot was passed on. Then the
-//! thread looks for a deadlock.
+//! thread looks for a deadlock. It is raised likewise for each thread that is to end, until that counts as one of which
+//! nothing is known.
 //!
 //! **Lifetime.** A lane lives while there is a handle, a goroutine or a thread of it; all three are counted under its lock.
 //! Whoever takes the last away frees it. In a forked child the parent's lanes stay in memory, and are never locked.

@@ -146,6 +146,7 @@ fn look_at(lane: &Lane, time: i64, hurry: &mut i64) -> bool {
         if !matches!(what, Move::Nothing) {
             state.prepare(&what);
             moves.push(what);
+            state.dispatch_rest(&mut moves);
             *hurry = time + HURRY;
         }
     }

@@ -193,13 +193,36 @@ impl Locked {
     }
 
     /// Unlock, and do what was decided under the lock: tell a thread that there is something for it.
+    #[inline]
     pub(super) fn perform(mut self, what: Move<Seat, Task>) {
         let lane = self.lane;
-        self.prepare(&what);
+        let mut more = Vec::new();
+        if !matches!(what, Move::Nothing) {
+            self.prepare(&what);
+            self.dispatch_rest(&mut more);
+        }
         // SAFETY: locked, so it lives.
         unsafe { (*lane).monitor_if_waiting(&self) };
         drop(self);
         act(lane, what);
+        for what in more {
+            act(lane, what);
+        }
+    }
+
+    /// Something was given a slot: give what is left of them to what waits behind it. A goroutine whose thread was awake
+    /// may have held up several, and as many slots may be free (see [`Slots::dispatch`]); whoever takes it out of the
+    /// queue is the only one who comes by for sure.
+    #[inline]
+    pub(super) fn dispatch_rest(&mut self, more: &mut Vec<Move<Seat, Task>>) {
+        loop {
+            let what = self.slots.dispatch();
+            if matches!(what, Move::Nothing) {
+                return;
+            }
+            self.prepare(&what);
+            more.push(what);
+        }
     }
 
     /// The first half of [`Locked::perform`], without unlocking; [`act`] is the second.
@@ -242,6 +265,11 @@ impl Locked {
         let (tasks, sleepers) = self.slots.close();
         for task in tasks {
             super::turn::discard(self, task);
+        }
+        for _ in &sleepers {
+            // As in `prepare`: whoever waits for the lane's end waits for what these threads are about to do.
+            // SAFETY: as above.
+            unsafe { (*self.lane).rt.pending.raise() };
         }
         sleepers
     }

@@ -109,7 +109,8 @@ impl<W: Copy + PartialEq, T: Ready<W>> Slots<W, T> {
     }
 
     /// Give a free slot to what has waited longest. Unless that keeps a thread which is awake: it is about to look by
-    /// itself, and the others come after it.
+    /// itself, and the others come after it. So several may be held up while several slots are free: who has got a move
+    /// out of this asks again, until there is none.
     pub(super) fn dispatch(&mut self) -> Move<W, T> {
         if self.closed || self.used() >= self.limit {
             return Move::Nothing;
@@ -169,6 +170,8 @@ impl<W: Copy + PartialEq, T: Ready<W>> Slots<W, T> {
     /// The thread `w` goes to sleep: for anything or, `kept`, for the goroutine that keeps it.
     pub(super) fn sleep(&mut self, w: W, kept: bool) -> Move<W, T> {
         self.give_up(w);
+        #[cfg(loom)]
+        assert!(!self.holds(w), "it was given a slot while it was awake");
         if kept {
             self.keeping.push(w)
         } else {

@@ -215,8 +215,10 @@ fn wait_for_stack(rt: &'static Runtime, lane: &'static Lane, fresh: *mut Fresh) 
     }
     // SAFETY: as above.
     rt.stackless.add(unsafe { Task::fresh(NonNull::new_unchecked(fresh)) }, lane);
-    // Look again: one may have come free before we were listed, and been kept by whoever did not see us there.
+    // Look again, also at what lanes and processors keep: one may have come free before we were listed, and been kept
+    // since nobody was.
     release_stacks(rt);
+    rt.lists().release_stacks();
     if let Ok(stack) = coroutine::acquire(class) {
         coroutine::release(stack);
         rt.stackless.retry(rt, class);

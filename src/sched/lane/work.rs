@@ -38,7 +38,7 @@ pub(in crate::sched) fn work(rt: &'static Runtime, w: &'static Worker) {
     let mut next = sleep(rt, w, m, true);
     while let Some(picked) = next {
         let after = if m.lane.closed.load(Ordering::Relaxed) || rt.exiting.load(Ordering::Relaxed) {
-            give_up(m, picked)
+            give_up(rt, m, picked)
         } else if let Some(g) = turn::begin(rt, w, m, picked) {
             // SAFETY: `begin` has made it this thread's.
             unsafe { Coroutine::resume(&raw mut (*g).coroutine) };
@@ -104,13 +104,14 @@ fn next(rt: &'static Runtime, w: &'static Worker, m: &Member, after: After) -> O
             }
             rt.stackless.check(rt);
         }
-        rt.pending.lower();
         if rt.exiting.load(Ordering::Relaxed) {
             close::stop_here();
         }
         if ends {
+            // `end` lowers it.
             return None;
         }
+        rt.pending.lower();
         deadlock::look();
         return sleep(rt, w, m, kept);
     }
@@ -141,6 +142,8 @@ fn sleep(rt: &'static Runtime, w: &'static Worker, m: &Member, kept: bool) -> Op
             // SAFETY: the thread is counted by the lane.
             let mut state = unsafe { lane.lock() };
             if state.threads > lane.limit && state.slots.retire(Seat(w)) {
+                // Whoever closes the lane from here on waits for this thread, which nobody sends anything any more.
+                rt.pending.raise();
                 return None;
             }
             until = FOREVER;
@@ -157,9 +160,10 @@ fn sleep(rt: &'static Runtime, w: &'static Worker, m: &Member, kept: bool) -> Op
 
 /// The lane was closed while a task was on its way here.
 #[cold]
-fn give_up(m: &Member, Picked { task, stack }: Picked) -> After {
+fn give_up(rt: &'static Runtime, m: &Member, Picked { task, stack }: Picked) -> After {
     if let Some(stack) = stack {
         coroutine::release(stack);
+        rt.stackless.retry(rt, stack.class());
     }
     // SAFETY: the thread is counted by the lane.
     turn::discard(&mut unsafe { m.lane.lock() }, task);
@@ -168,8 +172,13 @@ fn give_up(m: &Member, Picked { task, stack }: Picked) -> After {
 
 /// The thread's last steps: it holds no slot and is in no list of those who sleep.
 fn end(rt: &'static Runtime, w: &'static Worker, m: &Member) {
-    // There is code of the user's to come, the hook and the destructors of thread-local data, which may wake anybody.
+    // There is code of the user's to come, the hook and the destructors of thread-local data, which may wake anybody; and
+    // this thread may be the last one that somebody waits for who closes the lane. So whoever looks for a deadlock must
+    // see that it goes on, from when it was told to end until it is gone. `Pending` says so first: it was raised, under the
+    // lane's lock, by whoever sent the thread its last task or its end, or by itself when it left the list of those who
+    // sleep. From here on it is a thread that may do anything, and not before that does it cease to be pending.
     ACCOUNTED.sub();
+    rt.pending.lower();
     m.lane.hooks.thread(m.lane.hooks.thread_end);
     rt.threads.fetch_sub(1, Ordering::Relaxed);
     // SAFETY: the thread is counted by the lane, up to here.
