@@ -29,11 +29,20 @@ pub mod goroutine;
 /// Lanes
 pub mod lane;
 
+/// Deadlocks that are survived
+pub mod detect;
+
 /// Channels
 pub mod chan;
 
+/// Channels whose elements own something
+pub mod chan_own;
+
 /// Select
 pub mod select;
+
+/// Select that calls a function
+pub mod select_async;
 
 /// Mutexes, wait groups
 pub mod sync;
