@@ -2,9 +2,9 @@
 -- wait in between like any other function. When all wait for each other, that is an error too.
 local gort = require "gort"
 
-local function short(message) -- the message and where, without what a traceback says of C
+local function short(message) -- the message and where, without what versions of Lua say differently
   for line in (message .. "\n"):gmatch "(.-)\n" do
-    if not line:find "%[C%]" then print((line:gsub("^goroutine %d+", "goroutine N"))) end
+    if not line:find "%[C%]" then print((line:gsub("^goroutine %d+", "goroutine N"):gsub(": in .*", ""))) end
   end
 end
 

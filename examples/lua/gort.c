@@ -278,7 +278,8 @@ static int chan_gc(lua_State *L)
 {
     gort_chan_t **ch = luaL_checkudata(L, 1, GORTLUA_CHAN);
     gort_chan_release(*ch);
-    *ch = NULL; /* a finalizer may revive it, and gort refuses NULL */
+    *ch = NULL; /* another finalizer may revive it: gort refuses NULL */
+    sweep(universe_of(L));
     return 0;
 }
 
@@ -313,7 +314,8 @@ static int l_select(lua_State *L)
             lua_pop(L, 1);
             lua_getfield(L, -1, "recv");
         }
-        gortlua_chan(L, -1);
+        if (!luaL_testudata(L, -1, GORTLUA_CHAN))
+            return luaL_error(L, "gort.select: case %d has no channel", i + 1);
         if (sends)
             lua_getfield(L, -2, "value");
         else
@@ -403,6 +405,7 @@ static void hook_end(void *data, void *arg)
 {
     universe *u = data;
     u->running = NULL;
+    ((goroutine *)arg)->waits = "ended"; /* by gort_exit(), if body() did not get there */
     if (arg != u->main && arg != u->failed) /* gort.run() wants to see those */
         forget(arg);
 }

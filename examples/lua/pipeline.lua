@@ -16,15 +16,13 @@ gort.run(function()
     asked:close()
   end)
 
-  local answers, sum = 0, 0
+  local answers, sum, others = 0, 0, {}
   for v in answered:iter() do
     answers = answers + 1
-    if math.type(v) == "integer" then sum = sum + v
-    elseif v == note then print(v.text)
-    elseif v == "stressed" then print(v .. " is desserts")
-    else assert(v == 2.5) end
+    if math.type(v) == "integer" then sum = sum + v else others[v] = true end
   end
-  print(answers .. " answers, sum of primes below " .. sum)
+  print(answers .. " answers, primes in all: " .. sum)
+  print(others.stressed, others[2.5], others[note] and note.text)
 
   -- One call that takes long need not hold up the others.
   local ticks, stop = 0, gort.chan()
