@@ -536,9 +536,9 @@ static int l_run(lua_State *L)
     if (!u->detect)
         return luaL_error(L, "gort.run: %s", gort_strerror(err));
     u->lane = gort_lane_new(&options);
+    lua_Hook hook = lua_gethook(u->L); /* before anything runs that could have the signal sent */
     /* In a protected call, for what was begun must be ended. */
     failed = lua_pcall(L, lua_gettop(L) - 1, 0, 0);
-    lua_Hook hook = lua_gethook(u->L);
     err = GORT_OK;
     if (!failed) {
         do
