@@ -58,7 +58,7 @@ ctests: build ## Run the C tests (CTEST_ONLY=regex: only those; QUICK=1: one com
 	ctests/run $(if $(QUICK),--quick)
 
 examples: build ## Build the examples and the programs of the tutorial, and compare what they print
-	@command -v curl-config >/dev/null || $(MAKE) --no-print-directory tools || true
+	@{ command -v curl-config && command -v lua5.4; } >/dev/null || $(MAKE) --no-print-directory tools || true
 	ctests/examples
 	ctests/tutorial
 
@@ -109,10 +109,10 @@ reference: ## Make HTML of gort.h with Doxygen, warnings as errors
 	doxygen docs/Doxyfile
 	@echo "$(GORT_REFERENCE)/index.html"
 
-# The last four: libraries and programs that the tests of servers and of libgort_preload.so use.
-TOOLS := doxygen clang curl libcurl4-openssl-dev libhiredis-dev redis-server
+# The last six: libraries and programs that the tests of servers, of libgort_preload.so and of examples/lua use.
+TOOLS := doxygen clang curl libcurl4-openssl-dev libhiredis-dev redis-server lua5.4 liblua5.4-dev
 
-tools: ## Install what only the checks need (Debian packages, as root): Doxygen, clang, curl, hiredis and redis
+tools: ## Install what only the checks need (Debian packages, as root): Doxygen, clang, curl, hiredis, redis, Lua
 	apt-get -qq update && apt-get -qq install -y --no-install-recommends $(TOOLS)
 
 clean: ## Remove all that was built: the whole of CARGO_TARGET_DIR

@@ -85,48 +85,41 @@ mod model {
 
     struct Guarded {
         lock: SleepLock,
-        count: loom::cell::UnsafeCell<u32>,
+        /// Read and written apart, under the lock only: what the last holder wrote is lost if it is not seen.
+        count: AtomicU32,
     }
-    // SAFETY: `count` is touched under the lock only, which is what the model checks.
-    unsafe impl Sync for Guarded {}
-    // SAFETY: nothing in it belongs to a thread.
-    unsafe impl Send for Guarded {}
 
-    fn add(guarded: &Guarded, unlock: impl Fn(&SleepLock)) {
+    fn add(guarded: &Guarded, unlock: fn(&SleepLock)) {
         guarded.lock.lock();
-        // SAFETY: locked.
-        guarded.count.with_mut(|count| unsafe { *count += 1 });
+        let count = guarded.count.load(Ordering::Relaxed);
+        guarded.count.store(count + 1, Ordering::Relaxed);
         unlock(&guarded.lock);
     }
 
-    fn three(unlock: impl Fn(&SleepLock) + Clone + Send + Sync + 'static) {
+    fn three(unlock: fn(&SleepLock)) {
         loom::model(move || {
-            let guarded =
-                Arc::new(Guarded { lock: SleepLock::new(), count: loom::cell::UnsafeCell::new(0) });
-            let others: Vec<_> = (0..2)
-                .map(|_| {
-                    let (guarded, unlock) = (guarded.clone(), unlock.clone());
-                    thread::spawn(move || add(&guarded, unlock))
-                })
-                .collect();
-            add(&guarded, &unlock);
+            let guarded = Arc::new(Guarded { lock: SleepLock::new(), count: AtomicU32::new(0) });
+            let others = [0, 1].map(|_| {
+                let guarded = guarded.clone();
+                thread::spawn(move || add(&guarded, unlock))
+            });
+            add(&guarded, unlock);
             for other in others {
                 other.join().unwrap();
             }
-            // SAFETY: the others are gone.
-            guarded.count.with(|count| assert_eq!(unsafe { *count }, 3));
+            assert_eq!(guarded.count.load(Ordering::Relaxed), 3);
         });
     }
 
     #[test]
-    fn one_at_a_time_and_nobody_sleeps_for_ever() {
+    fn model_sleep_lock_is_held_by_one_and_nobody_sleeps_on() {
         // SAFETY: held.
         three(|lock| unsafe { lock.unlock() });
     }
 
     #[test]
     #[should_panic]
-    fn a_relaxed_unlock_is_found() {
+    fn model_sleep_lock_given_back_relaxed_does_not_guard() {
         three(|lock| {
             if lock.word.swap(FREE, Ordering::Relaxed) == WANTED {
                 futex_wake(&raw const lock.word, 1);
@@ -136,7 +129,7 @@ mod model {
 
     #[test]
     #[should_panic]
-    fn a_wake_up_that_is_left_out_is_found() {
+    fn model_sleep_lock_given_back_without_a_wake_up_leaves_somebody_asleep() {
         three(|lock| lock.word.store(FREE, Ordering::Release));
     }
 }
