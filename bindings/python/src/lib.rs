@@ -10,10 +10,13 @@
 //! | `errors` | the exceptions, and statuses as exceptions |
 //! | `block` | waiting, with and without the GIL; signals |
 //! | `lane`, `shim.c` | the worker threads of Python's goroutines, and their thread states |
-//! | `go` | `go`, `run`, and what becomes of an exception that leaves a goroutine |
+//! | `foreign` | are there frames of other libraries on a goroutine's stack |
+//! | `go` | `go`, and what becomes of an exception that leaves a goroutine |
 
 mod block;
 mod errors;
+mod foreign;
+mod go;
 mod gort;
 mod lane;
 mod raw;
@@ -80,6 +83,7 @@ unsafe fn fill(module: Object) -> Py<()> {
         main_interpreter_only()?;
         set_main_thread()?;
         errors::add_to(module)?;
+        go::add_to(module)?;
     }
     Ok(())
 }
