@@ -11,8 +11,15 @@ from ._gort import (
     DeadlineExceeded,
     Error,
     WouldBlock,
+    go,
+    gosched,
+    max_procs,
+    num_cpu,
+    num_goroutines,
+    sleep,
     version,
 )
+from ._hook import ExceptHookArgs, excepthook
 
 __all__ = [
     "Canceled",
@@ -20,13 +27,22 @@ __all__ = [
     "Deadlock",
     "DeadlineExceeded",
     "Error",
+    "ExceptHookArgs",
     "WouldBlock",
+    "excepthook",
     "get_include",
     "get_library",
+    "go",
+    "gosched",
+    "max_procs",
+    "num_cpu",
+    "num_goroutines",
+    "sleep",
     "version",
 ]
 
 __version__ = version()
+__excepthook__ = excepthook
 
 
 def get_include() -> str:
