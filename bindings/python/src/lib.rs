@@ -11,6 +11,7 @@
 //! | `block` | waiting, with and without the GIL; signals |
 //! | `lane`, `shim.c` | the worker threads of Python's goroutines, and their thread states |
 //! | `foreign` | are there frames of other libraries on a goroutine's stack |
+//! | `run` | a main goroutine, and the deadlock detector |
 //! | `go` | `go`, and what becomes of an exception that leaves a goroutine |
 
 mod block;
@@ -20,6 +21,7 @@ mod go;
 mod gort;
 mod lane;
 mod raw;
+mod run;
 
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr;
@@ -84,6 +86,7 @@ unsafe fn fill(module: Object) -> Py<()> {
         set_main_thread()?;
         errors::add_to(module)?;
         go::add_to(module)?;
+        run::add_to(module)?;
     }
     Ok(())
 }

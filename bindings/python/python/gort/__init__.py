@@ -16,6 +16,7 @@ from ._gort import (
     max_procs,
     num_cpu,
     num_goroutines,
+    run,
     sleep,
     version,
 )
@@ -37,6 +38,7 @@ __all__ = [
     "max_procs",
     "num_cpu",
     "num_goroutines",
+    "run",
     "sleep",
     "version",
 ]
