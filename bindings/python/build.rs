@@ -59,10 +59,28 @@ fn build_library(root: &Path, target: &Path) -> PathBuf {
     cargo.arg(root.join("Cargo.toml")).arg("--target-dir").arg(target).current_dir(root);
     for (name, _) in env::vars_os() {
         let text = name.to_string_lossy();
-        let ours = ["CARGO_PKG_", "CARGO_CFG_", "CARGO_FEATURE_", "CARGO_MANIFEST_", "CARGO_ENCODED_", "DEP_", "PYO3_"];
+        let ours = [
+            "CARGO_PKG_",
+            "CARGO_CFG_",
+            "CARGO_FEATURE_",
+            "CARGO_MANIFEST_",
+            "CARGO_ENCODED_",
+            "DEP_", "RUSTC_WORKSPACE_WRAPPER", "CLIPPY_",
+            "PYO3_",
+        ];
         if ours.iter().any(|prefix| text.starts_with(prefix))
-            || ["OUT_DIR", "TARGET", "HOST", "PROFILE", "OPT_LEVEL", "DEBUG", "NUM_JOBS", "CARGO_TARGET_DIR", "CARGO_BUILD_TARGET"]
-                .contains(&&*text)
+            || [
+                "OUT_DIR",
+                "TARGET",
+                "HOST",
+                "PROFILE",
+                "OPT_LEVEL",
+                "DEBUG",
+                "NUM_JOBS",
+                "CARGO_TARGET_DIR",
+                "CARGO_BUILD_TARGET",
+            ]
+            .contains(&&*text)
         {
             cargo.env_remove(name);
         }

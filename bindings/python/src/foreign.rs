@@ -95,9 +95,8 @@ unsafe extern "C" fn add(info: *mut libc::dl_phdr_info, _size: libc::size_t, cod
     unsafe {
         let (info, code) = (&*info, &mut *code.cast::<Code>());
         let headers = std::slice::from_raw_parts(info.dlpi_phdr, info.dlpi_phnum.into());
-        let executable = |header: &&libc::Elf64_Phdr| {
-            header.p_type == libc::PT_LOAD && header.p_flags & libc::PF_X != 0
-        };
+        let executable =
+            |header: &&libc::Elf64_Phdr| header.p_type == libc::PT_LOAD && header.p_flags & libc::PF_X != 0;
         let range = |header: &libc::Elf64_Phdr| {
             let start = info.dlpi_addr as usize + header.p_vaddr as usize;
             (start, start + header.p_memsz as usize)
@@ -115,7 +114,8 @@ unsafe extern "C" fn add(info: *mut libc::dl_phdr_info, _size: libc::size_t, cod
         // The loader itself is called through the first call of each function.
         let name = if info.dlpi_name.is_null() { c"" } else { std::ffi::CStr::from_ptr(info.dlpi_name) };
         let name = name.to_bytes();
-        let is_system = name.windows(4).any(|part| part == b"/ld-") || name.windows(4).any(|part| part == b"vdso");
+        let is_system =
+            name.windows(4).any(|part| part == b"/ld-") || name.windows(4).any(|part| part == b"vdso");
         // The program itself, which is Python.
         let is_program = name.is_empty();
         let ranges: Vec<_> = headers.iter().filter(executable).map(range).collect();

@@ -127,7 +127,12 @@ impl Goroutine {
             for index in 0..mem::take(&mut (*this).arguments) as usize {
                 Py_DECREF(*Self::places(this).add(index));
             }
-            for place in [&raw mut (*this).callable, &raw mut (*this).names, &raw mut (*this).context, &raw mut (*this).creator] {
+            for place in [
+                &raw mut (*this).callable,
+                &raw mut (*this).names,
+                &raw mut (*this).context,
+                &raw mut (*this).creator,
+            ] {
                 Py_XDECREF(place.replace(ptr::null_mut()));
             }
             (*this).is_clear = true;
@@ -275,7 +280,8 @@ unsafe fn escaped(this: *mut Goroutine) {
         let told = (|| {
             let hook = Owned::new(PyImport_ImportModule(c"gort._hook".as_ptr()))?;
             let hook = Owned::new(PyObject_GetAttrString(hook.as_ptr(), c"escaped".as_ptr()))?;
-            let arguments = tuple([Owned::borrow(value), Goroutine::started_at(this)?, unsigned(gort::gort_id())?])?;
+            let arguments =
+                tuple([Owned::borrow(value), Goroutine::started_at(this)?, unsigned(gort::gort_id())?])?;
             Owned::new(PyObject_CallObject(hook.as_ptr(), arguments.as_ptr())).map(drop)
         })();
         if told.is_err() {
@@ -397,7 +403,12 @@ unsafe extern "C" fn num_cpu(_module: Object, _: Object) -> Object {
 
 static MAX_PROCS: Params<1> = Params::new("max_procs", [c"n"], 0);
 
-unsafe extern "C" fn max_procs(_module: Object, args: *const Object, nargs: Py_ssize_t, names: Object) -> Object {
+unsafe extern "C" fn max_procs(
+    _module: Object,
+    args: *const Object,
+    nargs: Py_ssize_t,
+    names: Object,
+) -> Object {
     // SAFETY: called by Python.
     returned(|| unsafe {
         let [n] = MAX_PROCS.parse(args, nargs, names)?;
@@ -457,7 +468,11 @@ pub(crate) unsafe fn add_to(module: Object) -> Py<()> {
     // SAFETY: a static table with its end.
     unsafe {
         check(PyModule_AddFunctions(module, FUNCTIONS.as_ptr().cast()))?;
-        PROBE.set(Owned::new(PyCFunction_NewEx(PROBE_FUNCTION.as_ptr().cast(), ptr::null_mut(), ptr::null_mut()))?);
+        PROBE.set(Owned::new(PyCFunction_NewEx(
+            PROBE_FUNCTION.as_ptr().cast(),
+            ptr::null_mut(),
+            ptr::null_mut(),
+        ))?);
         call_when_it_matters(module)
     }
 }
@@ -466,7 +481,8 @@ pub(crate) unsafe fn add_to(module: Object) -> Py<()> {
 unsafe fn call_when_it_matters(module: Object) -> Py<()> {
     // SAFETY: the GIL is held.
     unsafe {
-        let attribute = |object: Object, name: &std::ffi::CStr| Owned::new(PyObject_GetAttrString(object, name.as_ptr()));
+        let attribute =
+            |object: Object, name: &std::ffi::CStr| Owned::new(PyObject_GetAttrString(object, name.as_ptr()));
         let import = |name: &std::ffi::CStr| Owned::new(PyImport_ImportModule(name.as_ptr()));
         let register = attribute(import(c"atexit")?.as_ptr(), c"register")?;
         let close = tuple([attribute(module, c"_close")?])?;

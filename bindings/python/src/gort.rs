@@ -136,7 +136,8 @@ unsafe extern "C" {
 
     // Goroutines
     pub(crate) fn gort_spawn(f: gort_fn_t, arg: *mut c_void) -> c_int;
-    pub(crate) fn gort_spawn_with(opts: *const gort_spawn_options_t, f: gort_fn_t, arg: *mut c_void) -> c_int;
+    pub(crate) fn gort_spawn_with(opts: *const gort_spawn_options_t, f: gort_fn_t, arg: *mut c_void)
+    -> c_int;
     pub(crate) fn gort_yield();
     pub(crate) fn gort_sleep(ns: i64);
     pub(crate) fn gort_exit() -> !;
@@ -252,7 +253,12 @@ unsafe extern "C" {
     pub(crate) fn gort_ctx_cause(ctx: *mut gort_ctx_t) -> c_int;
     pub(crate) fn gort_ctx_deadline(ctx: *mut gort_ctx_t) -> i64;
     pub(crate) fn gort_ctx_value(ctx: *mut gort_ctx_t, key: *const c_void) -> *mut c_void;
-    pub(crate) fn gort_ctx_after_func(ctx: *mut gort_ctx_t, f: gort_fn_t, arg: *mut c_void, id: *mut u64) -> c_int;
+    pub(crate) fn gort_ctx_after_func(
+        ctx: *mut gort_ctx_t,
+        f: gort_fn_t,
+        arg: *mut c_void,
+        id: *mut u64,
+    ) -> c_int;
     pub(crate) fn gort_ctx_after_func_stop(ctx: *mut gort_ctx_t, id: u64) -> bool;
     pub(crate) fn gort_ctx_retain(ctx: *mut gort_ctx_t) -> *mut gort_ctx_t;
     pub(crate) fn gort_ctx_release(ctx: *mut gort_ctx_t);
@@ -269,7 +275,11 @@ unsafe extern "C" {
     pub(crate) fn gort_fd_retain(f: *mut gort_fd_t) -> *mut gort_fd_t;
     pub(crate) fn gort_fd_release(f: *mut gort_fd_t);
     pub(crate) fn gort_wait_fd(fd: c_int, events: c_int, deadline: i64) -> c_int;
-    pub(crate) fn gort_listen(network: *const c_char, address: *const c_char, err: *mut c_int) -> *mut gort_fd_t;
+    pub(crate) fn gort_listen(
+        network: *const c_char,
+        address: *const c_char,
+        err: *mut c_int,
+    ) -> *mut gort_fd_t;
     pub(crate) fn gort_accept(listener: *mut gort_fd_t, err: *mut c_int) -> *mut gort_fd_t;
     pub(crate) fn gort_dial(
         network: *const c_char,
@@ -289,7 +299,10 @@ unsafe extern "C" {
     pub(crate) fn gort_send_to(f: *mut gort_fd_t, buf: *const c_void, n: usize, addr: *const c_char) -> i64;
 
     // Waiting for the world
-    pub(crate) fn gort_blocking(f: unsafe extern "C" fn(*mut c_void) -> *mut c_void, arg: *mut c_void) -> *mut c_void;
+    pub(crate) fn gort_blocking(
+        f: unsafe extern "C" fn(*mut c_void) -> *mut c_void,
+        arg: *mut c_void,
+    ) -> *mut c_void;
     pub(crate) fn gort_signal_notify(ch: *mut gort_chan_t, signo: c_int) -> c_int;
     pub(crate) fn gort_signal_stop(ch: *mut gort_chan_t) -> c_int;
 

@@ -128,7 +128,9 @@ unsafe fn make() -> Py<*mut gort::gort_lane_t> {
     if CLOSED.load(Ordering::Relaxed) {
         stop_if_goroutine();
         // SAFETY: a built-in exception type.
-        return Err(unsafe { raise(PyExc_RuntimeError, "cannot start a goroutine: the interpreter is ending") });
+        return Err(unsafe {
+            raise(PyExc_RuntimeError, "cannot start a goroutine: the interpreter is ending")
+        });
     }
     let hooks = gort::gort_lane_hooks_t {
         size: size_of::<gort::gort_lane_hooks_t>(),
@@ -224,7 +226,15 @@ unsafe extern "C" fn thread_start(_data: *mut c_void) {
         // Python's handlers are for the main thread; a signal of the process must not interrupt goroutines instead.
         let mut all = std::mem::zeroed();
         libc::sigfillset(&mut all);
-        for fault in [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGABRT, libc::SIGSYS] {
+        for fault in [
+            libc::SIGSEGV,
+            libc::SIGBUS,
+            libc::SIGFPE,
+            libc::SIGILL,
+            libc::SIGTRAP,
+            libc::SIGABRT,
+            libc::SIGSYS,
+        ] {
             libc::sigdelset(&mut all, fault);
         }
         libc::pthread_sigmask(libc::SIG_SETMASK, &all, ptr::null_mut());

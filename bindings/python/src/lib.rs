@@ -39,7 +39,10 @@ static FUNCTIONS: Table<PyMethodDef, 1> = table([method0(
 static SLOTS: Slots<{ 2 + cfg!(Py_3_12) as usize }> = Slots([
     PyModuleDef_Slot { slot: Py_mod_exec, value: exec as *mut c_void },
     #[cfg(Py_3_12)]
-    PyModuleDef_Slot { slot: Py_mod_multiple_interpreters, value: Py_MOD_MULTIPLE_INTERPRETERS_NOT_SUPPORTED },
+    PyModuleDef_Slot {
+        slot: Py_mod_multiple_interpreters,
+        value: Py_MOD_MULTIPLE_INTERPRETERS_NOT_SUPPORTED,
+    },
     PyModuleDef_Slot { slot: 0, value: ptr::null_mut() },
 ]);
 
@@ -99,7 +102,10 @@ unsafe fn main_interpreter_only() -> Py<()> {
         if PyInterpreterState_GetID(PyInterpreterState_Get()) == 0 {
             return Ok(());
         }
-        Err(raise(PyExc_ImportError, "gort cannot be used in a subinterpreter: import it in the main interpreter"))
+        Err(raise(
+            PyExc_ImportError,
+            "gort cannot be used in a subinterpreter: import it in the main interpreter",
+        ))
     }
 }
 
@@ -107,7 +113,8 @@ unsafe fn set_main_thread() -> Py<()> {
     // SAFETY: the GIL is held.
     unsafe {
         let threading = Owned::new(PyImport_ImportModule(c"threading".as_ptr()))?;
-        let main = Owned::new(PyObject_CallMethodNoArgs(threading.as_ptr(), string("main_thread")?.as_ptr()))?;
+        let main =
+            Owned::new(PyObject_CallMethodNoArgs(threading.as_ptr(), string("main_thread")?.as_ptr()))?;
         let ident = Owned::new(PyObject_GetAttrString(main.as_ptr(), c"ident".as_ptr()))?;
         block::set_main_thread(PyLong_AsUnsignedLongLongMask(ident.as_ptr()));
     }

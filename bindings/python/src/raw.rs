@@ -257,7 +257,12 @@ impl<const N: usize> Params<N> {
     /// # Safety
     /// The arguments are those that Python passed to a `Function`.
     #[inline]
-    pub(crate) unsafe fn parse(&self, args: *const Object, nargs: Py_ssize_t, names: Object) -> Py<[Object; N]> {
+    pub(crate) unsafe fn parse(
+        &self,
+        args: *const Object,
+        nargs: Py_ssize_t,
+        names: Object,
+    ) -> Py<[Object; N]> {
         let given = nargs as usize;
         let mut found = [ptr::null_mut(); N];
         if given <= self.positional && names.is_null() && given >= self.required {
@@ -297,7 +302,13 @@ impl<const N: usize> Params<N> {
     }
 
     #[cold]
-    unsafe fn parse_slowly(&self, args: *const Object, given: usize, names: Object, found: &mut [Object; N]) -> Py<()> {
+    unsafe fn parse_slowly(
+        &self,
+        args: *const Object,
+        given: usize,
+        names: Object,
+        found: &mut [Object; N],
+    ) -> Py<()> {
         if given > self.positional {
             return Err(self.too_many(given));
         }
@@ -326,11 +337,17 @@ impl<const N: usize> Params<N> {
             let equal = |name: &&CStr| PyUnicode_CompareWithASCIIString(key, name.as_ptr()) == 0;
             let Some(index) = self.names.iter().position(equal) else {
                 let name = text(key)?;
-                return Err(type_error(&format!("{}() got an unexpected keyword argument '{name}'", self.function)));
+                return Err(type_error(&format!(
+                    "{}() got an unexpected keyword argument '{name}'",
+                    self.function
+                )));
             };
             if !found[index].is_null() {
                 let name = text(key)?;
-                return Err(type_error(&format!("{}() got multiple values for argument '{name}'", self.function)));
+                return Err(type_error(&format!(
+                    "{}() got multiple values for argument '{name}'",
+                    self.function
+                )));
             }
             found[index] = value;
             Ok(())
@@ -342,7 +359,8 @@ impl<const N: usize> Params<N> {
             None => Ok(()),
             Some(index) => {
                 let name = self.names[index].to_str().unwrap_or_default();
-                let text = format!("{}() missing required argument '{name}' (pos {})", self.function, index + 1);
+                let text =
+                    format!("{}() missing required argument '{name}' (pos {})", self.function, index + 1);
                 Err(type_error(&text))
             }
         }
@@ -375,7 +393,12 @@ pub(crate) unsafe fn text<'a>(object: Object) -> Py<&'a str> {
 /// A method or a function of the module. `doc` may begin with a signature: `"send($self, value, timeout=None)\n--\n\n"`.
 pub(crate) const fn function(name: &'static CStr, f: Function, doc: &'static CStr) -> PyMethodDef {
     let ml_meth = PyMethodDefPointer { PyCFunctionFastWithKeywords: f };
-    PyMethodDef { ml_name: name.as_ptr(), ml_meth, ml_flags: METH_FASTCALL | METH_KEYWORDS, ml_doc: doc.as_ptr() }
+    PyMethodDef {
+        ml_name: name.as_ptr(),
+        ml_meth,
+        ml_flags: METH_FASTCALL | METH_KEYWORDS,
+        ml_doc: doc.as_ptr(),
+    }
 }
 
 /// As `function`, a class method: its first argument is the type.

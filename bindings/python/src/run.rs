@@ -72,7 +72,8 @@ unsafe fn with_detector(
             drop(Box::from_raw(shared));
             return Err(raised);
         }
-        let waited = block::may_block_until(gort::FOREVER, |until| gort::gort_detect_wait(detect, until, report.0));
+        let waited =
+            block::may_block_until(gort::FOREVER, |until| gort::gort_detect_wait(detect, until, report.0));
         if !(*shared).ended {
             (*shared).abandoned = true;
             return match waited? {
