@@ -9,7 +9,7 @@ use super::proc::Proc;
 use super::reason::WaitReason;
 use super::runtime::Runtime;
 use super::worker::{Left, Worker};
-use super::{arm, blocking, current, pin};
+use super::{arm, blocking, current, lane, pin};
 use crate::coroutine::{self, Coroutine, Stack};
 use crate::primitive::atomic::Ordering;
 use std::ptr::{NonNull, null_mut};
@@ -132,6 +132,7 @@ fn new_stack(rt: &'static Runtime, proc: &Proc, fresh: *mut Fresh) -> Option<(St
     rt.stackless.add(task, std::ptr::null());
     // Free what the idle processors keep, and look again: a stack may have come free before we were listed.
     rt.lists().release_stacks();
+    lane::release_stacks(rt);
     match coroutine::acquire(class) {
         Ok(stack) => match rt.stackless.take_of(class) {
             Some(fresh) => Some((stack, fresh)),

@@ -322,7 +322,10 @@ impl Runtime {
             goroutines: self.num_goroutines() as u64,
             spawned: sum(|p| &p.spawned) + self.outside_spawned.load(Ordering::Relaxed),
             workers,
-            threads: workers + self.monitor.threads() + self.lanes.monitor.threads() + u64::from(coroutine::trims()),
+            threads: workers
+                + self.monitor.threads()
+                + self.lanes.monitor.threads()
+                + u64::from(coroutine::trims()),
             parks: sum(|p| &p.parks) + self.outside_parks.load(Ordering::Relaxed),
             steals: sum(|p| &p.steals),
             wakeups: sum(|p| &p.wakeups) + self.outside_wakeups.load(Ordering::Relaxed),

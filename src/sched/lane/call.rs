@@ -27,8 +27,7 @@ pub(super) unsafe fn make(
     g: *mut Goroutine,
     call: *mut Call,
 ) -> After {
-    let hooks = &m.lane.hooks;
-    hooks.thread(hooks.thread_idle);
+    m.rest();
     // SAFETY: the thread is counted by the lane. The rest is the caller's promise, and `g` is parked until it is queued.
     unsafe {
         let mut state = m.lane.lock();
@@ -47,4 +46,3 @@ pub(super) unsafe fn make(
         After::Called(NonNull::new_unchecked(g))
     }
 }
-

@@ -8,10 +8,10 @@ use super::member::{Mail, Seat};
 use super::record::{Lane, Locked};
 use crate::primitive::atomic::Ordering;
 use crate::primitive::{futex_wait, now};
+use crate::sched::WaitReason;
 use crate::sched::current;
 use crate::sched::runtime::Runtime;
 use crate::sched::wait::{Node, TIMED_OUT, Wait, WakeList};
-use crate::sched::WaitReason;
 use std::ptr::null_mut;
 
 /// How a call to close a lane ended.
@@ -117,7 +117,7 @@ pub(in crate::sched) fn stop_all(rt: &'static Runtime, give_up: i64) {
             // SAFETY: in the list, and the list is locked.
             let mut state = unsafe { (*lane.0).lock() };
             state.slots.stop();
-            running |= state.seats.iter().any(|seat| Some(*seat) != me && seat.0.seat().runs());
+            running |= state.seats.iter().any(|seat| Some(*seat) != me && seat.0.seat().busy());
         }
         if !running || now() >= give_up {
             return;

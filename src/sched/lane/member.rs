@@ -42,6 +42,8 @@ pub(in crate::sched) struct Member {
     turns: AtomicU32,
     /// It is in one.
     runs: AtomicBool,
+    /// `thread_busy` was called, or is about to be, and `thread_idle` has not returned.
+    busy: AtomicBool,
     /// The monitor's.
     pub(super) seen: Cell<Seen>,
 }
@@ -71,6 +73,7 @@ impl Member {
             used: Cell::new(null_mut()),
             turns: AtomicU32::new(0),
             runs: AtomicBool::new(false),
+            busy: AtomicBool::new(false),
             seen: Cell::new(Seen { turns: 0, since: 0, cpu: 0 }),
         }
     }
@@ -78,6 +81,23 @@ impl Member {
     /// What its thread is called.
     pub(in crate::sched) fn name(&self) -> &CStr {
         self.lane.name()
+    }
+
+    /// It may run goroutines from here on.
+    pub(super) fn begin(&self) {
+        self.busy.store(true, Ordering::Relaxed);
+        self.lane.hooks.thread(self.lane.hooks.thread_busy);
+    }
+
+    /// It runs none until it begins anew.
+    pub(super) fn rest(&self) {
+        self.lane.hooks.thread(self.lane.hooks.thread_idle);
+        // Release: after what the hook has done, for who waits for that at the process's exit.
+        self.busy.store(false, Ordering::Release);
+    }
+
+    pub(super) fn busy(&self) -> bool {
+        self.busy.load(Ordering::Acquire)
     }
 
     /// It resumes a goroutine.

@@ -79,6 +79,6 @@ pub(super) use {
     close::stop_all,
     enter::{ready, requeue},
     member::Member,
-    record::Registry,
+    record::{Registry, release_stacks},
     work::work,
 };

@@ -321,7 +321,8 @@ impl Registry {
     }
 }
 
-/// Give the free stacks that lanes keep to the pool: somebody waits for one.
+/// Give the free stacks that lanes keep to the pool: somebody waits for one, and has said so. Whoever keeps one after this
+/// has the lane's lock after this, and sees that somebody waits.
 pub(in crate::sched) fn release_stacks(rt: &Runtime) {
     for lane in rt.lanes.list().iter() {
         // SAFETY: in the list, and the list is locked.

@@ -169,7 +169,13 @@ impl<W: Copy + PartialEq, T: Ready<W>> Slots<W, T> {
     /// The thread `w` goes to sleep: for anything or, `kept`, for the goroutine that keeps it.
     pub(super) fn sleep(&mut self, w: W, kept: bool) -> Move<W, T> {
         self.give_up(w);
-        if kept { self.keeping.push(w) } else { self.idle.push(w) }
+        #[cfg(loom)]
+        assert!(!self.holds(w), "it was given a slot while it was awake");
+        if kept {
+            self.keeping.push(w)
+        } else {
+            self.idle.push(w)
+        }
         #[cfg(loom)]
         if self.bug == Bug::SlotNotPassedOn {
             return Move::Nothing;

@@ -49,7 +49,9 @@ impl After {
     pub(super) fn keeps(&self) -> bool {
         match self {
             // SAFETY: the thread that asks is not done with it.
-            After::Parked(g) | After::Yielded(g) | After::Called(g) => unsafe { !(*g.as_ptr()).pin.is_null() },
+            After::Parked(g) | After::Yielded(g) | After::Called(g) => unsafe {
+                !(*g.as_ptr()).pin.is_null()
+            },
             _ => false,
         }
     }
@@ -213,7 +215,8 @@ fn wait_for_stack(rt: &'static Runtime, lane: &'static Lane, fresh: *mut Fresh) 
     }
     // SAFETY: as above.
     rt.stackless.add(unsafe { Task::fresh(NonNull::new_unchecked(fresh)) }, lane);
-    // Look again: one may have come free before we were listed.
+    // Look again: one may have come free before we were listed, and been kept by whoever did not see us there.
+    release_stacks(rt);
     if let Ok(stack) = coroutine::acquire(class) {
         coroutine::release(stack);
         rt.stackless.retry(rt, class);

@@ -54,7 +54,6 @@ pub(in crate::sched) fn work(rt: &'static Runtime, w: &'static Worker) {
 /// What to run next: `after` what has just left. Sleeps while there is none. `None`: the thread is to end.
 fn next(rt: &'static Runtime, w: &'static Worker, m: &Member, after: After) -> Option<Picked> {
     let lane = m.lane;
-    let hooks = &lane.hooks;
     let kept = after.keeps();
     let over = matches!(after, After::Over | After::Ended { takes_thread: true, .. });
     let mut busy = !matches!(after, After::Called(_));
@@ -82,13 +81,13 @@ fn next(rt: &'static Runtime, w: &'static Worker, m: &Member, after: After) -> O
             let what = state.slots.dispatch();
             state.perform(what);
             if !busy {
-                hooks.thread(hooks.thread_busy);
+                m.begin();
             }
             return Some(Picked { task, stack });
         }
         if busy {
             drop(state);
-            hooks.thread(hooks.thread_idle);
+            m.rest();
             busy = false;
             // SAFETY: as above.
             state = unsafe { lane.lock() };
@@ -132,7 +131,7 @@ fn sleep(rt: &'static Runtime, w: &'static Worker, m: &Member, kept: bool) -> Op
         match unsafe { m.mail.take() } {
             Some(Mail::Run(task)) => {
                 w.exceptions.look();
-                lane.hooks.thread(lane.hooks.thread_busy);
+                m.begin();
                 return Some(Picked { task, stack: None });
             }
             Some(Mail::End) => return None,
