@@ -119,11 +119,9 @@ impl Chan {
     /// No over-alignment: elements are copied byte for byte wherever they lie, and `posix_memalign` costs
     /// several times a `malloc`.
     fn layout(bytes: usize, bits: u8) -> Option<Layout> {
-        let trailer = match bits & (OWNED | DROPS) {
-            0 => 0,
-            OWNED => size_of::<Owner>(),
-            _ => size_of::<Dropper>(),
-        };
+        // Room for either: one question less.
+        let trailer =
+            if bits & (OWNED | DROPS) == 0 { 0 } else { size_of::<Owner>().max(size_of::<Dropper>()) };
         let size = size_of::<Chan>().checked_add(bytes)?.checked_add(trailer)?;
         Layout::from_size_align(size, align_of::<Chan>()).ok()
     }
@@ -355,7 +353,7 @@ impl Chan {
     /// # Safety
     /// `this` is live.
     #[inline(always)]
-    pub(super) unsafe fn drops(this: *const Chan) -> bool {
+    pub(crate) unsafe fn drops(this: *const Chan) -> bool {
         // SAFETY: the caller's promise.
         unsafe { (*this).bits.load(Ordering::Relaxed) & DROPS != 0 }
     }

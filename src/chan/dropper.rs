@@ -128,7 +128,7 @@ impl Discards {
     }
 }
 
-/// As [`select`], where some receive names no memory.
+/// As [`select`], where some receive names no memory, and its channel has a dropper.
 ///
 /// # Safety
 /// As for [`select`].

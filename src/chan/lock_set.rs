@@ -30,6 +30,7 @@ impl LockSet {
     ///
     /// # Safety
     /// `cases` and `sorted` stay in place and unchanged for as long as the set is used.
+    #[inline(always)]
     pub(super) unsafe fn new(cases: Cases, sorted: &mut [u16]) -> Self {
         let mut len = 0;
         for index in 0..cases.len() {
@@ -53,6 +54,7 @@ impl LockSet {
 
     /// # Safety
     /// The channels are live; the caller holds none of their locks.
+    #[inline(always)]
     pub(super) unsafe fn lock(self) {
         // SAFETY: the caller's promise.
         unsafe { self.each(|group| Chan::lock(group.chan)) };
@@ -60,6 +62,7 @@ impl LockSet {
 
     /// # Safety
     /// The caller holds all the locks, and gives them up here.
+    #[inline(always)]
     pub(super) unsafe fn unlock(self) {
         // SAFETY: the caller's promise.
         unsafe { self.each(|group| Chan::unlock(group.chan)) };

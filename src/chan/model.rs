@@ -4,6 +4,8 @@
 //! the channel freed while somebody is still inside ([`Chan::release`] retires it), loom would say so. The
 //! `#[should_panic]` ones at the end break one rule each, to show that the models would notice.
 
+mod pending;
+
 use super::channel::Chan;
 use super::ops::unlock_step;
 use super::select::{Case, Selected, select};

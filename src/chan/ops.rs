@@ -80,9 +80,6 @@ impl Chan {
     pub(crate) unsafe fn try_recv(this: *mut Chan, elem: *mut u8) -> Outcome {
         // SAFETY: the caller's promise.
         unsafe {
-            if elem.is_null() && Self::drops(this) {
-                return Self::recv_to_drop(this, |elem| Self::try_recv(this, elem));
-            }
             match Self::refuses_recv(this) {
                 Outcome::Closed => {
                     element::zero(elem, (*this).elem_size);
@@ -91,6 +88,9 @@ impl Chan {
                 Outcome::NotReady if Self::is_owned(this) => return Self::try_recv_owned(this, elem),
                 Outcome::NotReady => return Outcome::NotReady,
                 _ => {}
+            }
+            if elem.is_null() && Self::drops(this) {
+                return Self::recv_to_drop(this, |elem| Self::try_recv(this, elem));
             }
             Self::lock(this);
             Self::recv_locked(this, elem).finish(this)

@@ -116,7 +116,7 @@ pub(super) enum Sort {
     /// The core must not see them.
     Invalid,
     Usual,
-    /// Some receive has no memory for its element.
+    /// Some receive has no memory for its element, which must be dropped.
     Discards,
 }
 
@@ -134,7 +134,7 @@ pub(super) unsafe fn sort_of(cases: *const gort_case_t, n: usize) -> Sort {
             let case = &*cases.add(index);
             match case.op {
                 GORT_RECV => {
-                    if case.elem.is_null() {
+                    if case.elem.is_null() && !case.chan.is_null() && Chan::drops(case.chan.cast::<Chan>()) {
                         sort = Sort::Discards;
                     }
                     false

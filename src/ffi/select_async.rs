@@ -55,8 +55,9 @@ pub unsafe extern "C" fn gort_select_async(
         }
     };
     // SAFETY: the caller's promise.
+    let sort = unsafe { sort_of(cases, n) };
     let done = match done {
-        Some(call) if unsafe { sort_of(cases, n) } != Sort::Invalid => Done { call, arg },
+        Some(call) if sort != Sort::Invalid => Done { call, arg },
         _ => {
             tell(EINVAL);
             return null_mut();

@@ -124,9 +124,9 @@ pub(crate) use {
 #[cfg(not(loom))]
 use switch::entry;
 
-#[cfg(all(test, loom))]
-pub(crate) use threads_only::use_heap;
 #[cfg(loom)]
 pub(crate) use threads_only::{
     Added, Goroutine, NoMemory, add_timer, current_goroutine, go, park, ready, removed,
 };
+#[cfg(all(test, loom))]
+pub(crate) use threads_only::{cancel_blindly, use_heap};
