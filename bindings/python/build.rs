@@ -65,7 +65,9 @@ fn build_library(root: &Path, target: &Path) -> PathBuf {
             "CARGO_FEATURE_",
             "CARGO_MANIFEST_",
             "CARGO_ENCODED_",
-            "DEP_", "RUSTC_WORKSPACE_WRAPPER", "CLIPPY_",
+            "DEP_",
+            "RUSTC_WORKSPACE_WRAPPER",
+            "CLIPPY_",
             "PYO3_",
         ];
         if ours.iter().any(|prefix| text.starts_with(prefix))

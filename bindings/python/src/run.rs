@@ -86,7 +86,9 @@ unsafe fn with_detector(
             let [kind, value, traceback] = shared.raised;
             if waited.is_err() {
                 // A signal's handler has raised as well: that one goes out, and it is the last that was raised.
-                [kind, value, traceback].map(|object| Py_XDECREF(object));
+                for object in [kind, value, traceback] {
+                    Py_XDECREF(object);
+                }
                 return Err(Raised);
             }
             PyErr_Restore(kind, value, traceback);
