@@ -48,7 +48,8 @@ static mut CODE: Code = Code { ranges: Vec::new(), adds: u64::MAX, subs: 0 };
 /// The GIL is held; the words are a part of the caller's stack.
 pub(crate) unsafe fn on_stack(from: usize, to: usize) -> bool {
     // SAFETY: guarded by the GIL; the callback gets it for the duration of the call.
-    let code = unsafe { &mut *(&raw mut CODE) };
+    let code = unsafe { (&raw mut CODE).as_mut() };
+    let Some(code) = code else { return true };
     // SAFETY: as above.
     unsafe { libc::dl_iterate_phdr(Some(look), (&raw mut *code).cast()) };
     let (Some(first), Some(last)) = (code.ranges.first(), code.ranges.last()) else { return false };
