@@ -10,13 +10,17 @@
 //! | `errors` | the exceptions, and statuses as exceptions |
 //! | `block` | waiting, with and without the GIL; signals |
 //! | `lane`, `shim.c` | the worker threads of Python's goroutines, and their thread states |
+//! | `proxy` | calls that the main thread cannot make in slices |
+//! | `sync` | mutexes, condition variable, once, semaphore, wait group |
 //! | `go` | `go`, `run`, and what becomes of an exception that leaves a goroutine |
 
 mod block;
 mod errors;
 mod gort;
 mod lane;
+mod proxy;
 mod raw;
+mod sync;
 
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr;
@@ -80,6 +84,7 @@ unsafe fn fill(module: Object) -> Py<()> {
         main_interpreter_only()?;
         set_main_thread()?;
         errors::add_to(module)?;
+        sync::add_to(module)?;
     }
     Ok(())
 }

@@ -1,0 +1,109 @@
+//! `WaitGroup`.
+
+use std::ffi::{c_int, c_void};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::{runtime_error, waited};
+use crate::block::may_block;
+use crate::gort::{self, EAGAIN, ETIMEDOUT, gort_waitgroup_t};
+use crate::raw::*;
+
+pub(super) static CLASS: Global = Global::new();
+
+#[repr(C)]
+pub(super) struct WaitGroup {
+    head: PyObject,
+    wg: gort_waitgroup_t,
+    /// The counter as C has it: checked and changed together with C's, under `busy`.
+    count: i64,
+    /// A lock, held for a few instructions, during which nobody parks: with a GIL there is never anybody to wait for.
+    busy: AtomicBool,
+}
+
+impl WaitGroup {
+    unsafe fn add(this: *mut WaitGroup, delta: i64) -> Py<()> {
+        // SAFETY: the caller keeps the object; `busy` makes the check and the call one step, so that C's counter is
+        // what `count` says, and does not become negative or overflow, which would be a panic.
+        unsafe {
+            while (*this).busy.swap(true, Ordering::Acquire) {
+                std::hint::spin_loop();
+            }
+            let new = (*this).count.checked_add(delta);
+            let result = match new {
+                Some(new @ 0..=0x7fff_ffff) => {
+                    (*this).count = new;
+                    gort::gort_waitgroup_add(&raw mut (*this).wg, delta);
+                    Ok(())
+                }
+                Some(..=-1) => Err("negative WaitGroup counter"),
+                _ => Err("WaitGroup counter overflow"),
+            };
+            (*this).busy.store(false, Ordering::Release);
+            result.map_err(runtime_error)
+        }
+    }
+
+    unsafe fn wait(this: *mut WaitGroup, deadline: i64) -> Py<c_int> {
+        // SAFETY: the caller keeps the object; the C calls touch the C value only.
+        unsafe {
+            let wg = &raw mut (*this).wg;
+            let attempt = || match gort::gort_waitgroup_wait_until(wg, 0) {
+                ETIMEDOUT => EAGAIN,
+                status => status,
+            };
+            may_block(deadline, attempt, |until| gort::gort_waitgroup_wait_until(wg, until))
+        }
+    }
+}
+
+static METHODS: Table<PyMethodDef, 3> = table([
+    function(c"add", add, c"add($self, /, n=1)\n--\n\nAdd n, which may be negative, to the counter. RuntimeError if it would be below zero."),
+    method0(c"done", done, c"done($self, /)\n--\n\nTake one from the counter."),
+    function(c"wait", wait, c"wait($self, /, timeout=None)\n--\n\nWait until the counter is zero. Raises TimeoutError."),
+]);
+
+pub(super) fn make() -> Py<Owned> {
+    Type::new(c"gort.WaitGroup", size_of::<WaitGroup>())
+        .doc(c"WaitGroup()\n--\n\nWaits until a number of things are done, as Go's sync.WaitGroup.")
+        .slot(Py_tp_new, new as *mut c_void)
+        .methods(&METHODS)
+        .make()
+}
+
+static NEW: Params<0> = Params::new("WaitGroup", [], 0);
+
+unsafe extern "C" fn new(class: *mut PyTypeObject, args: Object, kwargs: Object) -> Object {
+    // SAFETY: Python's arguments for a tp_new; zeroed memory is a wait group at zero.
+    returned(|| unsafe {
+        NEW.parse_tuple(args, kwargs)?;
+        Owned::new(allocate::<WaitGroup>(class)?.as_ptr().cast())
+    })
+}
+
+static ADD: Params<1> = Params::new("WaitGroup.add", [c"n"], 0);
+
+unsafe extern "C" fn add(this: Object, args: *const Object, nargs: Py_ssize_t, names: Object) -> Object {
+    // SAFETY: called by Python with one of ours.
+    returned(|| unsafe {
+        let [n] = ADD.parse(args, nargs, names)?;
+        let n = if n.is_null() { 1 } else { to_int(n)? };
+        WaitGroup::add(this.cast(), n)?;
+        Ok(none())
+    })
+}
+
+unsafe extern "C" fn done(this: Object, _: Object) -> Object {
+    // SAFETY: called by Python with one of ours.
+    returned(|| unsafe { WaitGroup::add(this.cast(), -1).map(|()| none()) })
+}
+
+static WAIT: Params<1> = Params::new("WaitGroup.wait", [c"timeout"], 0);
+
+unsafe extern "C" fn wait(this: Object, args: *const Object, nargs: Py_ssize_t, names: Object) -> Object {
+    // SAFETY: called by Python with one of ours.
+    returned(|| unsafe {
+        let [timeout] = WAIT.parse(args, nargs, names)?;
+        waited(WaitGroup::wait(this.cast(), to_deadline(timeout)?)?)?;
+        Ok(none())
+    })
+}
