@@ -12,14 +12,23 @@
 //! | `lane`, `shim.c` | the worker threads of Python's goroutines, and their thread states |
 //! | `proxy` | calls that the main thread cannot make in slices |
 //! | `sync` | mutexes, condition variable, once, semaphore, wait group |
+//! | `ctx`, `after` | contexts |
+//! | `signal` | signals on channels |
+//! | `net` | descriptors, for connections |
+//! | `inspect` | statistics, dumps |
+//! | `start` | the function `go`, for those who start goroutines on somebody's behalf |
 //! | `go` | `go`, `run`, and what becomes of an exception that leaves a goroutine |
 
 mod block;
 mod errors;
 mod gort;
+mod inspect;
 mod lane;
+mod net;
 mod proxy;
 mod raw;
+mod signal;
+mod start;
 mod sync;
 
 use std::ffi::{CStr, c_int, c_void};
@@ -84,7 +93,11 @@ unsafe fn fill(module: Object) -> Py<()> {
         main_interpreter_only()?;
         set_main_thread()?;
         errors::add_to(module)?;
+        start::add_to(module)?;
         sync::add_to(module)?;
+        inspect::add_to(module)?;
+        signal::add_to(module)?;
+        net::add_to(module)?;
     }
     Ok(())
 }

@@ -28,6 +28,7 @@ struct Cond {
     broadcasts: AtomicU64,
     /// A `Mutex` or an `RLock`; owned, never null once made.
     mutex: Object,
+    weakrefs: Object,
 }
 
 impl Cond {
@@ -164,11 +165,14 @@ static METHODS: Table<PyMethodDef, 3> = table([
 
 static GETTERS: Table<PyGetSetDef, 1> = table([getter(c"mutex", mutex, c"The mutex that waits unlock.")]);
 
+static MEMBERS: Table<PyMemberDef, 1> = table([weak_list(offset_of!(Cond, weakrefs))]);
+
 pub(super) fn make() -> Py<Owned> {
     Type::new(c"gort.Cond", size_of::<Cond>())
         .doc(c"Cond(mutex)\n--\n\nLets those who hold a mutex wait until something that it guards has changed, as Go's sync.Cond.")
         .slot(Py_tp_new, new as *mut c_void)
         .slot(Py_tp_dealloc, dealloc as *mut c_void)
+        .slot(Py_tp_members, MEMBERS.as_ptr())
         .methods(&METHODS)
         .getters(&GETTERS)
         .make()
@@ -192,6 +196,9 @@ unsafe extern "C" fn new(class: *mut PyTypeObject, args: Object, kwargs: Object)
 unsafe extern "C" fn dealloc(this: Object) {
     // SAFETY: called by Python when the last reference is gone.
     unsafe {
+        if !(*this.cast::<Cond>()).weakrefs.is_null() {
+            PyObject_ClearWeakRefs(this);
+        }
         Py_XDECREF((*this.cast::<Cond>()).mutex);
         free(this);
     }

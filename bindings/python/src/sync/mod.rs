@@ -60,6 +60,20 @@ unsafe fn add_type(module: Object, name: &CStr, class: Owned, global: &Global) -
     Ok(())
 }
 
+/// The end of an object that holds nothing, but may be referred to weakly: the list of that is `OFFSET` bytes in.
+///
+/// # Safety
+/// Python calls it when the last reference is gone.
+unsafe extern "C" fn dealloc<const OFFSET: usize>(this: Object) {
+    // SAFETY: Python's, as above.
+    unsafe {
+        if !(*this.byte_add(OFFSET).cast::<Object>()).is_null() {
+            PyObject_ClearWeakRefs(this);
+        }
+        free(this);
+    }
+}
+
 /// `RuntimeError`.
 pub(crate) fn runtime_error(message: &str) -> Raised {
     // SAFETY: a built-in exception type.

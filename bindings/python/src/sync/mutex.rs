@@ -1,9 +1,10 @@
 //! `Mutex`.
 
 use std::ffi::{c_int, c_void};
+use std::mem::offset_of;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{obtained, runtime_error, threading_deadline, waited};
+use super::{dealloc, obtained, runtime_error, threading_deadline, waited};
 use crate::block::may_block;
 use crate::gort::{self, OK, gort_mutex_t};
 use crate::raw::*;
@@ -98,6 +99,7 @@ impl Lock {
 pub(super) struct Mutex {
     head: PyObject,
     pub(super) lock: Lock,
+    weakrefs: Object,
 }
 
 static METHODS: Table<PyMethodDef, 9> = table([
@@ -112,10 +114,14 @@ static METHODS: Table<PyMethodDef, 9> = table([
     method0(c"_at_fork_reinit", reinit, c"_at_fork_reinit($self, /)\n--\n\nAs threading.Lock: unlocked, in a forked child."),
 ]);
 
+static MEMBERS: Table<PyMemberDef, 1> = table([weak_list(offset_of!(Mutex, weakrefs))]);
+
 pub(super) fn make() -> Py<Owned> {
     Type::new(c"gort.Mutex", size_of::<Mutex>())
         .doc(c"Mutex()\n--\n\nA lock that one holds at a time, as Go's sync.Mutex: not recursive, not bound to who locked it.")
         .slot(Py_tp_new, new as *mut c_void)
+        .slot(Py_tp_dealloc, dealloc::<{ offset_of!(Mutex, weakrefs) }> as *mut c_void)
+        .slot(Py_tp_members, MEMBERS.as_ptr())
         .methods(&METHODS)
         .make()
 }

@@ -5,9 +5,10 @@
 //! the function from C, so that a goroutine would keep its thread while it parks in there.)
 
 use std::ffi::c_void;
+use std::mem::offset_of;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use super::waited;
+use super::{dealloc, waited};
 use crate::block::may_block;
 use crate::gort::{self, EAGAIN, ETIMEDOUT, gort_waitgroup_t};
 use crate::raw::*;
@@ -24,6 +25,7 @@ struct Once {
     state: AtomicU8,
     /// At one until the function has ended.
     running: gort_waitgroup_t,
+    weakrefs: Object,
 }
 
 static METHODS: Table<PyMethodDef, 1> = table([function(
@@ -34,10 +36,14 @@ static METHODS: Table<PyMethodDef, 1> = table([function(
 
 static GETTERS: Table<PyGetSetDef, 1> = table([getter(c"done", done, c"Whether the first call has ended.")]);
 
+static MEMBERS: Table<PyMemberDef, 1> = table([weak_list(offset_of!(Once, weakrefs))]);
+
 pub(super) fn make() -> Py<Owned> {
     Type::new(c"gort.Once", size_of::<Once>())
         .doc(c"Once()\n--\n\nCalls a function once, whoever comes first, as Go's sync.Once.")
         .slot(Py_tp_new, new as *mut c_void)
+        .slot(Py_tp_dealloc, dealloc::<{ offset_of!(Once, weakrefs) }> as *mut c_void)
+        .slot(Py_tp_members, MEMBERS.as_ptr())
         .methods(&METHODS)
         .getters(&GETTERS)
         .make()

@@ -4,10 +4,11 @@
 //! own, and each thread. (`threading.RLock` asks for the OS thread, which goroutines share.)
 
 use std::ffi::{c_int, c_void};
+use std::mem::offset_of;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::mutex::Lock;
-use super::{obtained, runtime_error, threading_deadline, waited};
+use super::{dealloc, obtained, runtime_error, threading_deadline, waited};
 use crate::gort::{self, OK};
 use crate::raw::*;
 
@@ -21,6 +22,7 @@ pub(super) struct RLock {
     owner: AtomicU64,
     /// How often. The owner's.
     depth: u64,
+    weakrefs: Object,
 }
 
 /// How a lock was held, to be so again.
@@ -109,10 +111,14 @@ static METHODS: Table<PyMethodDef, 10> = table([
     method0(c"_at_fork_reinit", reinit, c"_at_fork_reinit($self, /)\n--\n\nAs threading.RLock: unlocked, in a forked child."),
 ]);
 
+static MEMBERS: Table<PyMemberDef, 1> = table([weak_list(offset_of!(RLock, weakrefs))]);
+
 pub(super) fn make() -> Py<Owned> {
     Type::new(c"gort.RLock", size_of::<RLock>())
         .doc(c"RLock()\n--\n\nA lock that the goroutine which holds it (the thread, outside goroutines) may take again.")
         .slot(Py_tp_new, new as *mut c_void)
+        .slot(Py_tp_dealloc, dealloc::<{ offset_of!(RLock, weakrefs) }> as *mut c_void)
+        .slot(Py_tp_members, MEMBERS.as_ptr())
         .methods(&METHODS)
         .make()
 }

@@ -1,9 +1,10 @@
 //! `RWMutex`, and its two sides, which `with` locks and unlocks: `with rw.read(): ...`.
 
 use std::ffi::{c_int, c_void};
+use std::mem::offset_of;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use super::{runtime_error, waited};
+use super::{dealloc, runtime_error, waited};
 use crate::block::may_block;
 use crate::gort::{self, OK, gort_rwmutex_t};
 use crate::raw::*;
@@ -19,6 +20,7 @@ struct RWMutex {
     readers: AtomicU32,
     /// Somebody holds it for writing likewise.
     writer: AtomicBool,
+    weakrefs: Object,
 }
 
 /// One side of a `RWMutex`.
@@ -103,10 +105,14 @@ static METHODS: Table<PyMethodDef, 8> = table([
     function(c"write", write, c"write($self, /, timeout=None)\n--\n\nA context manager: holds it for writing."),
 ]);
 
+static MEMBERS: Table<PyMemberDef, 1> = table([weak_list(offset_of!(RWMutex, weakrefs))]);
+
 pub(super) fn make() -> Py<Owned> {
     Type::new(c"gort.RWMutex", size_of::<RWMutex>())
         .doc(c"RWMutex()\n--\n\nA lock that many may hold for reading, or one for writing, as Go's sync.RWMutex: a writer that waits\nholds off new readers.")
         .slot(Py_tp_new, new as *mut c_void)
+        .slot(Py_tp_dealloc, dealloc::<{ offset_of!(RWMutex, weakrefs) }> as *mut c_void)
+        .slot(Py_tp_members, MEMBERS.as_ptr())
         .methods(&METHODS)
         .make()
 }

@@ -1,9 +1,10 @@
 //! `Semaphore`.
 
 use std::ffi::{c_int, c_void};
+use std::mem::offset_of;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use super::{obtained, waited};
+use super::{dealloc, obtained, waited};
 use crate::block::may_block;
 use crate::gort::{self, OK, gort_sem_t};
 use crate::raw::*;
@@ -20,6 +21,7 @@ struct Semaphore {
     /// No less than the permits that are free: raised before they are given, lowered after they were taken. Relaxed:
     /// it guards nothing but the bound.
     free: AtomicI64,
+    weakrefs: Object,
 }
 
 static METHODS: Table<PyMethodDef, 5> = table([
@@ -42,10 +44,14 @@ static METHODS: Table<PyMethodDef, 5> = table([
     function(c"__exit__", exit, c"__exit__($self, /, *args)\n--\n\nGive it back."),
 ]);
 
+static MEMBERS: Table<PyMemberDef, 1> = table([weak_list(offset_of!(Semaphore, weakrefs))]);
+
 pub(super) fn make() -> Py<Owned> {
     Type::new(c"gort.Semaphore", size_of::<Semaphore>())
         .doc(c"Semaphore(n)\n--\n\nA number of permits, taken and given any number at a time, first come, first served.")
         .slot(Py_tp_new, new as *mut c_void)
+        .slot(Py_tp_dealloc, dealloc::<{ offset_of!(Semaphore, weakrefs) }> as *mut c_void)
+        .slot(Py_tp_members, MEMBERS.as_ptr())
         .methods(&METHODS)
         .make()
 }

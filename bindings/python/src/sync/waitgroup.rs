@@ -1,9 +1,10 @@
 //! `WaitGroup`.
 
 use std::ffi::{c_int, c_void};
+use std::mem::offset_of;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{runtime_error, waited};
+use super::{dealloc, runtime_error, waited};
 use crate::block::may_block;
 use crate::gort::{self, EAGAIN, ETIMEDOUT, gort_waitgroup_t};
 use crate::raw::*;
@@ -18,6 +19,7 @@ pub(super) struct WaitGroup {
     count: i64,
     /// A lock, held for a few instructions, during which nobody parks: with a GIL there is never anybody to wait for.
     busy: AtomicBool,
+    weakrefs: Object,
 }
 
 impl WaitGroup {
@@ -62,10 +64,14 @@ static METHODS: Table<PyMethodDef, 3> = table([
     function(c"wait", wait, c"wait($self, /, timeout=None)\n--\n\nWait until the counter is zero. Raises TimeoutError."),
 ]);
 
+static MEMBERS: Table<PyMemberDef, 1> = table([weak_list(offset_of!(WaitGroup, weakrefs))]);
+
 pub(super) fn make() -> Py<Owned> {
     Type::new(c"gort.WaitGroup", size_of::<WaitGroup>())
         .doc(c"WaitGroup()\n--\n\nWaits until a number of things are done, as Go's sync.WaitGroup.")
         .slot(Py_tp_new, new as *mut c_void)
+        .slot(Py_tp_dealloc, dealloc::<{ offset_of!(WaitGroup, weakrefs) }> as *mut c_void)
+        .slot(Py_tp_members, MEMBERS.as_ptr())
         .methods(&METHODS)
         .make()
 }
