@@ -10,65 +10,55 @@ use std::ptr;
 
 use crate::attach::with_gil;
 use crate::errors::checked;
+use crate::go;
 use crate::gort::{self, gort_ctx_t};
 use crate::raw::*;
-use crate::start;
 
 static CLASS: Global = Global::new();
 
 /// What is to be called, with which arguments, and in which context of Python.
 pub(crate) struct After {
-    call: Owned,
-    kwargs: Option<Owned>,
+    function: Owned,
+    args: Vec<Owned>,
+    positional: usize,
+    /// Of the last arguments.
+    names: Option<Owned>,
     context: Owned,
 }
 
 impl After {
     /// # Safety
-    /// The arguments are those of a vectorcall.
-    pub(crate) unsafe fn new(
-        function: Object,
-        args: *const Object,
-        nargs: Py_ssize_t,
-        names: Object,
-    ) -> Py<Self> {
-        // SAFETY: the caller's promise: `nargs` objects, and then one for each name.
+    /// Live objects; `names` is null or a tuple.
+    pub(crate) unsafe fn new(function: Object, args: &[Object], positional: usize, names: Object) -> Py<Self> {
+        // SAFETY: the caller's promise.
         unsafe {
             if PyCallable_Check(function) == 0 {
                 return Err(type_error("what is to be called is not callable"));
             }
-            let call = Owned::new(PyTuple_New(nargs + 1))?;
-            PyTuple_SET_ITEM(call.as_ptr(), 0, Owned::borrow(function).into_ptr());
-            for index in 0..nargs {
-                PyTuple_SET_ITEM(call.as_ptr(), index + 1, Owned::borrow(*args.add(index as usize)).into_ptr());
-            }
-            let count = if names.is_null() { 0 } else { PyTuple_GET_SIZE(names) };
-            let mut kwargs = None;
-            if count > 0 {
-                let dict = Owned::new(PyDict_New())?;
-                for index in 0..count {
-                    let value = *args.add((nargs + index) as usize);
-                    check(PyDict_SetItem(dict.as_ptr(), PyTuple_GET_ITEM(names, index), value))?;
-                }
-                kwargs = Some(dict);
-            }
-            Ok(Self { call, kwargs, context: Owned::new(PyContext_CopyCurrent())? })
+            Ok(Self {
+                function: Owned::borrow(function),
+                args: args.iter().map(|&arg| Owned::borrow(arg)).collect(),
+                positional,
+                names: (!names.is_null()).then(|| Owned::borrow(names)),
+                context: Owned::new(PyContext_CopyCurrent())?,
+            })
         }
     }
 
     /// Start the goroutine, in the context of whoever asked for it.
     unsafe fn start(&self) {
+        let args: Vec<Object> = self.args.iter().map(Owned::as_ptr).collect();
+        let names = self.names.as_ref().map_or(ptr::null_mut(), Owned::as_ptr);
         // SAFETY: the GIL is held; this thread has no context of ours entered.
         unsafe {
-            let kwargs = self.kwargs.as_ref().map_or(ptr::null_mut(), Owned::as_ptr);
             if PyContext_Enter(self.context.as_ptr()) == 0 {
-                let call = |go: Owned| Owned::new(PyObject_Call(go.as_ptr(), self.call.as_ptr(), kwargs));
-                let started = start::go().and_then(call);
+                let function = self.function.as_ptr();
+                let started = go::start(function, &args, self.positional, names, go::forget, ptr::null_mut());
                 if PyContext_Exit(self.context.as_ptr()) == 0 && started.is_ok() {
                     return;
                 }
             }
-            PyErr_WriteUnraisable(PyTuple_GET_ITEM(self.call.as_ptr(), 0));
+            PyErr_WriteUnraisable(self.function.as_ptr());
         }
     }
 }

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use crate::after::{self, After};
 use crate::chan::{Format, wrap};
 use crate::errors::{CANCELED, DEADLINE_EXCEEDED};
+use crate::go::call_arguments;
 use crate::gort::{self, ECANCELED, ETIMEDOUT, FOREVER, OK, gort_ctx_t};
 use crate::raw::*;
 
@@ -389,10 +390,8 @@ unsafe extern "C" fn from_handle(_class: Object, args: *const Object, nargs: Py_
 unsafe extern "C" fn after_func(this: Object, args: *const Object, nargs: Py_ssize_t, names: Object) -> Object {
     // SAFETY: called by Python with one of ours.
     returned(|| unsafe {
-        if nargs < 1 {
-            return Err(type_error("Context.after_func() missing required argument 'fn' (pos 1)"));
-        }
-        after::make(ctx_of(this), After::new(*args, args.add(1), nargs - 1, names)?)
+        let (function, rest, positional) = call_arguments("Context.after_func", args, nargs, names)?;
+        after::make(ctx_of(this), After::new(function, rest, positional, names)?)
     })
 }
 

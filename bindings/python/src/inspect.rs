@@ -1,4 +1,4 @@
-//! Statistics, dumps, and what the machine has.
+//! Statistics and dumps.
 
 use crate::block::without_gil;
 use crate::errors::checked;
@@ -6,8 +6,7 @@ use crate::gort;
 use crate::lane;
 use crate::raw::*;
 
-static FUNCTIONS: Table<PyMethodDef, 4> = table([
-    method0(c"num_cpu", num_cpu, c"num_cpu()\n--\n\nThe CPUs that this process may use."),
+static FUNCTIONS: Table<PyMethodDef, 3> = table([
     method0(c"in_goroutine", in_goroutine, c"in_goroutine()\n--\n\nWhether the caller is a goroutine of Python's."),
     method0(c"_stats", stats, c"_stats()\n--\n\nThe numbers of Stats."),
     method1(c"_dump", dump, c"_dump(fd, /)\n--\n\nWrite every goroutine to the descriptor."),
@@ -20,11 +19,6 @@ static FUNCTIONS: Table<PyMethodDef, 4> = table([
 pub(crate) unsafe fn add_to(module: Object) -> Py<()> {
     // SAFETY: the caller's promise.
     check(unsafe { PyModule_AddFunctions(module, FUNCTIONS.as_ptr().cast()) }).map(drop)
-}
-
-unsafe extern "C" fn num_cpu(_module: Object, _: Object) -> Object {
-    // SAFETY: asks the system.
-    returned(|| int(i64::from(unsafe { gort::gort_num_cpu() })))
 }
 
 unsafe extern "C" fn in_goroutine(_module: Object, _: Object) -> Object {

@@ -16,11 +16,13 @@
 //! | `signal` | signals on channels |
 //! | `net` | descriptors, for connections |
 //! | `inspect` | statistics, dumps |
-//! | `start` | the function `go`, for those who start goroutines on somebody's behalf |
-//! | `go` | `go`, `run`, and what becomes of an exception that leaves a goroutine |
+//! | `foreign` | are there frames of other libraries on a goroutine's stack |
+//! | `go` | `go`, and what becomes of an exception that leaves a goroutine |
 
 mod block;
 mod errors;
+mod foreign;
+mod go;
 mod gort;
 mod inspect;
 mod lane;
@@ -28,7 +30,6 @@ mod net;
 mod proxy;
 mod raw;
 mod signal;
-mod start;
 mod sync;
 
 use std::ffi::{CStr, c_int, c_void};
@@ -93,7 +94,7 @@ unsafe fn fill(module: Object) -> Py<()> {
         main_interpreter_only()?;
         set_main_thread()?;
         errors::add_to(module)?;
-        start::add_to(module)?;
+        go::add_to(module)?;
         sync::add_to(module)?;
         inspect::add_to(module)?;
         signal::add_to(module)?;

@@ -2,10 +2,12 @@
 
 use std::ffi::{c_int, c_void};
 use std::mem::offset_of;
+use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{dealloc, runtime_error, waited};
 use crate::block::may_block;
+use crate::go::{self, Goroutine, call_arguments};
 use crate::gort::{self, EAGAIN, ETIMEDOUT, gort_waitgroup_t};
 use crate::raw::*;
 
@@ -58,10 +60,15 @@ impl WaitGroup {
     }
 }
 
-static METHODS: Table<PyMethodDef, 3> = table([
+static METHODS: Table<PyMethodDef, 4> = table([
     function(c"add", add, c"add($self, /, n=1)\n--\n\nAdd n, which may be negative, to the counter. RuntimeError if it would be below zero."),
     method0(c"done", done, c"done($self, /)\n--\n\nTake one from the counter."),
     function(c"wait", wait, c"wait($self, /, timeout=None)\n--\n\nWait until the counter is zero. Raises TimeoutError."),
+    function(
+        c"go",
+        go,
+        c"go($self, fn, /, *args, **kwargs)\n--\n\nAdd one, and start a goroutine that calls fn(*args, **kwargs) and takes one away when that has ended in\nany way. An exception goes to gort.excepthook first.",
+    ),
 ]);
 
 static MEMBERS: Table<PyMemberDef, 1> = table([weak_list(offset_of!(WaitGroup, weakrefs))]);
@@ -112,4 +119,41 @@ unsafe extern "C" fn wait(this: Object, args: *const Object, nargs: Py_ssize_t, 
         waited(WaitGroup::wait(this.cast(), to_deadline(timeout)?)?)?;
         Ok(none())
     })
+}
+
+unsafe extern "C" fn go(this: Object, args: *const Object, nargs: Py_ssize_t, names: Object) -> Object {
+    // SAFETY: called by Python with one of ours; the goroutine gets a reference of its own, which `end` gives up.
+    returned(|| unsafe {
+        let (function, rest, positional) = call_arguments("WaitGroup.go", args, nargs, names)?;
+        WaitGroup::add(this.cast(), 1)?;
+        Py_INCREF(this);
+        if let Err(raised) = go::start(function, rest, positional, names, end, this.cast()) {
+            undo(this);
+            return Err(raised);
+        }
+        Ok(none())
+    })
+}
+
+/// Take one from the counter, and give up the reference. An exception that is set stays so.
+unsafe fn undo(this: Object) {
+    // SAFETY: the reference of `go`. The counter is at least one, unless the user has taken away too much: then
+    // there is nobody to tell.
+    unsafe {
+        let (mut kind, mut value, mut traceback) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
+        PyErr_Fetch(&mut kind, &mut value, &mut traceback);
+        if WaitGroup::add(this.cast(), -1).is_err() {
+            PyErr_WriteUnraisable(this);
+        }
+        PyErr_Restore(kind, value, traceback);
+        Py_DECREF(this);
+    }
+}
+
+unsafe fn end(goroutine: *mut Goroutine, result: Object, this: *mut c_void) {
+    // SAFETY: called by the goroutine at its end.
+    unsafe {
+        go::forget(goroutine, result, ptr::null_mut());
+        undo(this.cast());
+    }
 }
