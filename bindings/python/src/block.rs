@@ -64,7 +64,7 @@ pub(crate) unsafe fn may_block(
 /// # Safety
 /// `goroutine` is the caller's own record.
 #[inline(always)]
-unsafe fn parking<T>(goroutine: *mut Goroutine, call: impl FnOnce() -> T) -> T {
+pub(crate) unsafe fn parking<T>(goroutine: *mut Goroutine, call: impl FnOnce() -> T) -> T {
     let here = 0_u8;
     // SAFETY: the caller's promise; the record stays in place, wherever the goroutine goes on.
     unsafe {

@@ -358,9 +358,9 @@ unsafe extern "C" fn go(_module: Object, args: *const Object, nargs: Py_ssize_t,
 unsafe extern "C" fn gosched(_module: Object, _: Object) -> Object {
     // SAFETY: called by Python, with the GIL held.
     unsafe {
-        if lane::in_goroutine() {
-            // Yielding asks nobody whether the thread is kept: a goroutine with foreign frames must not move.
-            gort::gort_yield();
+        let goroutine = lane::current();
+        if !goroutine.is_null() {
+            crate::block::parking(goroutine, || gort::gort_yield());
         } else {
             let saved = PyEval_SaveThread();
             gort::gort_yield();

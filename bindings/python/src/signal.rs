@@ -3,8 +3,8 @@
 //! The one thing to know: for each signal that somebody wants there is one **relay**: a channel of C, to which the C
 //! library sends the number, and a thread of ours that receives it there and, with the GIL, tries to send it to each
 //! channel of Python that wants it. The list of those is changed and walked with the GIL held, so when `signal_stop`
-//! returns, nothing more arrives. A relay whose last channel is stopped closes its channel of C, which ends its
-//! thread; at the interpreter's exit all are stopped and their threads waited for.
+//! returns, nothing more arrives. With the last channel a relay is closed: the C library sends what it has counted, the
+//! thread sends that on and ends, and only then is the channel let go of. So nothing is lost that came before.
 //!
 //! SIGINT is Python's own. While it is wanted by a channel it is not to raise `KeyboardInterrupt` as well (in Go too the
 //! default action is off), so if it would, that is put out of action meanwhile. Handlers of the program's own are
@@ -14,25 +14,30 @@ use std::ffi::{c_int, c_void};
 use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::Mutex;
-use std::thread::{self, JoinHandle};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 
-use crate::errors::checked;
-use crate::gort::{self, FOREVER, OK, gort_chan_t};
+use crate::block::may_block_until;
+use crate::gort::{self, ECLOSED, FOREVER, OK, gort_chan_t};
 use crate::raw::*;
 
 /// Signals that may wait to be sent on, while the relay's thread waits for the GIL.
 const ROOM: usize = 256;
 
 struct Relay {
+    id: u64,
     signo: c_int,
-    /// A reference.
+    /// Where the C library sends it; a reference.
     ch: Shared,
+    /// Closed when the thread has ended; a reference.
+    ended: Shared,
+    /// It is being closed: whoever wants the signal now begins another.
+    closing: bool,
     /// What it is sent as: a `signal.Signals`, or an int for a number without a name.
     value: Owned,
     channels: Vec<Owned>,
     /// What Python's handler was, if it was put out of action.
     before: Option<libc::sigaction>,
-    thread: Option<JoinHandle<()>>,
 }
 
 /// A handle that threads share.
@@ -41,7 +46,7 @@ struct Shared(*mut gort_chan_t);
 // SAFETY: a channel may be used by all threads.
 unsafe impl Send for Shared {}
 
-// SAFETY: used with the GIL held alone.
+// SAFETY: its objects are used with the GIL held alone.
 unsafe impl Send for Relay {}
 
 /// All that there are. Locked with the GIL held, and never while Python code runs or anybody waits.
@@ -107,17 +112,18 @@ unsafe extern "C" fn notify(_module: Object, args: *const Object, nargs: Py_ssiz
 }
 
 unsafe fn subscribe(ch: Object, signo: c_int) -> Py<()> {
-    // SAFETY: the GIL is held. `begin` runs Python code, so it is looked for again after it.
+    // SAFETY: the GIL is held. `begin` runs Python code, in which others may have been faster.
     unsafe {
-        if !add_channel(ch, signo)? {
+        while !add_channel(ch, signo)? {
             let relay = begin(signo)?;
-            let there = relays().iter().any(|relay| relay.signo == signo);
-            if there {
-                end(relay);
-            } else {
-                relays().push(relay);
+            let mut relays = relays();
+            let faster = relays.iter().any(|other| other.signo == signo && !other.closing);
+            if !faster {
+                relays.push(relay);
+                continue;
             }
-            add_channel(ch, signo)?;
+            drop(relays);
+            shut(&relay);
         }
     }
     Ok(())
@@ -125,21 +131,25 @@ unsafe fn subscribe(ch: Object, signo: c_int) -> Py<()> {
 
 /// Add a channel to its relay, unless it is there. False: there is no such relay.
 unsafe fn add_channel(ch: Object, signo: c_int) -> Py<bool> {
-    // SAFETY: the GIL is held; comparing runs the channel's code alone, which is C.
+    let Some((id, channels)) = listeners(|relay| relay.signo == signo && !relay.closing) else { return Ok(false) };
+    // SAFETY: the GIL is held.
     unsafe {
-        let there = {
-            let relays = relays();
-            let Some(relay) = relays.iter().find(|relay| relay.signo == signo) else { return Ok(false) };
-            relay.channels.iter().map(|other| Owned::borrow(other.as_ptr())).collect::<Vec<_>>()
-        };
-        if !contains(&there, ch)? {
+        if !contains(&channels, ch)? {
             let ch = Owned::borrow(ch);
-            if let Some(relay) = relays().iter_mut().find(|relay| relay.signo == signo) {
+            if let Some(relay) = relays().iter_mut().find(|relay| relay.id == id) {
                 relay.channels.push(ch);
             }
         }
     }
     Ok(true)
+}
+
+/// The channels of a relay, and its number.
+fn listeners(which: impl Fn(&Relay) -> bool) -> Option<(u64, Vec<Owned>)> {
+    let relays = relays();
+    let relay = relays.iter().find(|relay| which(relay))?;
+    // SAFETY: live objects, with the GIL held.
+    Some((relay.id, relay.channels.iter().map(|ch| unsafe { Owned::borrow(ch.as_ptr()) }).collect()))
 }
 
 /// Two objects may stand for one channel: they are equal then.
@@ -155,48 +165,73 @@ unsafe fn contains(channels: &[Owned], ch: Object) -> Py<bool> {
 
 /// A new relay, which gets the signal from now on.
 unsafe fn begin(signo: c_int) -> Py<Relay> {
+    static LAST: AtomicU64 = AtomicU64::new(0);
     // SAFETY: the GIL is held.
     unsafe {
         let value = named(signo)?;
-        let ch = gort::gort_chan_new(size_of::<c_int>(), ROOM);
-        if ch.is_null() {
+        let before = put_out_of_action(signo)?;
+        let (ch, ended) = (gort::gort_chan_new(size_of::<c_int>(), ROOM), gort::gort_chan_new(0, 0));
+        // Relaxed: a number that nobody else has.
+        let id = LAST.fetch_add(1, Ordering::Relaxed);
+        let (ch, ended) = (Shared(ch), Shared(ended));
+        let relay = Relay { id, signo, ch, ended, closing: false, value, channels: Vec::new(), before };
+        if ch.0.is_null() || ended.0.is_null() {
+            shut(&relay);
             return Err(no_memory());
         }
-        let before = put_out_of_action(signo)?;
-        let mut relay = Relay { signo, ch: Shared(ch), value, channels: Vec::new(), before, thread: None };
-        let status = gort::gort_signal_notify(ch, signo);
+        let status = gort::gort_signal_notify(ch.0, signo);
         if status != OK {
-            end(relay);
+            shut(&relay);
             return Err(match status {
                 gort::EINVAL => value_error(&format!("signal {signo} cannot be sent to a channel")),
                 status => crate::errors::raise_status(status),
             });
         }
-        let shared = Shared(gort::gort_chan_retain(ch));
-        let spawned = thread::Builder::new().name("gort-py-signal".into()).spawn(move || serve(shared, signo));
-        match spawned {
-            Ok(thread) => relay.thread = Some(thread),
-            Err(error) => {
-                gort::gort_chan_release(shared.0);
-                end(relay);
-                return Err(crate::errors::raise_status(-error.raw_os_error().unwrap_or(libc::EAGAIN)));
-            }
+        let theirs = (Shared(gort::gort_chan_retain(ch.0)), Shared(gort::gort_chan_retain(ended.0)));
+        let spawned = thread::Builder::new().name("gort-py-signal".into()).spawn(move || serve(theirs, id));
+        if let Err(error) = spawned {
+            gort::gort_chan_release(ch.0);
+            gort::gort_chan_release(ended.0);
+            shut(&relay);
+            return Err(crate::errors::raise_status(-error.raw_os_error().unwrap_or(libc::EAGAIN)));
         }
         Ok(relay)
     }
 }
 
-/// Give a relay up: the signal does again what it did before. Its thread ends soon.
-unsafe fn end(relay: Relay) -> Option<JoinHandle<()>> {
-    // SAFETY: the GIL is held; the relay is in no list any more.
+/// Let the signal do again what it did before. The thread sends on what there is, and ends.
+unsafe fn shut(relay: &Relay) {
+    // SAFETY: the GIL is held. NULL is refused.
     unsafe {
         gort::gort_signal_stop(relay.ch.0);
         if let Some(before) = relay.before {
             libc::sigaction(relay.signo, &before, ptr::null_mut());
         }
-        gort::gort_chan_close(relay.ch.0);
-        gort::gort_chan_release(relay.ch.0);
-        relay.thread
+        if !relay.ch.0.is_null() {
+            gort::gort_chan_close(relay.ch.0);
+        }
+    }
+}
+
+/// Wait until the thread of a relay that was shut has ended.
+unsafe fn wait(ended: Shared) -> Py<()> {
+    // SAFETY: the GIL is held; the caller has a reference.
+    unsafe {
+        let wait = |until| match gort::gort_chan_recv_until(ended.0, ptr::null_mut(), until) {
+            ECLOSED => OK,
+            status => status,
+        };
+        may_block_until(FOREVER, wait).map(drop)
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        // SAFETY: its references.
+        unsafe {
+            gort::gort_chan_release(self.ch.0);
+            gort::gort_chan_release(self.ended.0);
+        }
     }
 }
 
@@ -246,30 +281,29 @@ unsafe fn put_out_of_action(signo: c_int) -> Py<Option<libc::sigaction>> {
 }
 
 /// The thread of a relay.
-fn serve(ch: Shared, signo: c_int) {
+fn serve((ch, ended): (Shared, Shared), id: u64) {
     let mut received: c_int = 0;
-    // SAFETY: the reference that was made for this thread. At exit the relay is ended before the interpreter goes,
-    // so the GIL is to be had.
+    // SAFETY: references that were made for this thread. At exit the relay is shut before the interpreter goes, and
+    // waited for, so the GIL is to be had.
     unsafe {
         while gort::gort_chan_recv_until(ch.0, (&raw mut received).cast::<c_void>(), FOREVER) == OK {
             let state = PyGILState_Ensure();
-            forward(signo);
+            forward(id);
             PyGILState_Release(state);
         }
+        gort::gort_chan_close(ended.0);
+        gort::gort_chan_release(ended.0);
         gort::gort_chan_release(ch.0);
     }
 }
 
 /// Send a signal to all that want it.
-unsafe fn forward(signo: c_int) {
+unsafe fn forward(id: u64) {
     // SAFETY: the GIL is held.
     unsafe {
-        let (value, channels) = {
-            let relays = relays();
-            let Some(relay) = relays.iter().find(|relay| relay.signo == signo) else { return };
-            let channels: Vec<Owned> = relay.channels.iter().map(|ch| Owned::borrow(ch.as_ptr())).collect();
-            (Owned::borrow(relay.value.as_ptr()), channels)
-        };
+        let Some((_, channels)) = listeners(|relay| relay.id == id) else { return };
+        let value = relays().iter().find(|relay| relay.id == id).map(|relay| Owned::borrow(relay.value.as_ptr()));
+        let Some(value) = value else { return };
         let Ok(name) = string("try_send") else { return PyErr_Clear() };
         for ch in channels {
             let none: Object = ptr::null_mut();
@@ -287,22 +321,14 @@ unsafe fn forward(signo: c_int) {
 }
 
 unsafe extern "C" fn stop(_module: Object, ch: Object) -> Object {
-    // SAFETY: called by Python with an object. What is dropped is dropped when the list is unlocked.
+    // SAFETY: called by Python with an object.
     returned(|| unsafe {
-        let numbers: Vec<c_int> = relays().iter().map(|relay| relay.signo).collect();
-        for signo in numbers {
-            let channels: Vec<Owned> = match relays().iter().find(|relay| relay.signo == signo) {
-                Some(relay) => relay.channels.iter().map(|other| Owned::borrow(other.as_ptr())).collect(),
-                None => continue,
-            };
+        let ids: Vec<u64> = relays().iter().map(|relay| relay.id).collect();
+        for id in ids {
+            let Some((_, channels)) = listeners(|relay| relay.id == id) else { continue };
             for other in &channels {
                 if check(PyObject_RichCompareBool(other.as_ptr(), ch, Py_EQ))? != 0 {
-                    let (gone, ended) = remove(signo, other.as_ptr());
-                    drop(gone);
-                    if let Some(relay) = ended {
-                        drain(&relay, other);
-                        end(relay);
-                    }
+                    remove(id, other.as_ptr())?;
                 }
             }
         }
@@ -310,42 +336,39 @@ unsafe extern "C" fn stop(_module: Object, ch: Object) -> Object {
     })
 }
 
-/// Take a channel out of its relay, and the relay, if it was the last, out of the list.
-fn remove(signo: c_int, ch: Object) -> (Option<Owned>, Option<Relay>) {
-    let mut relays = relays();
-    let Some(index) = relays.iter().position(|relay| relay.signo == signo) else { return (None, None) };
-    let channels = &mut relays[index].channels;
-    let gone = channels.iter().position(|other| other.as_ptr() == ch).map(|at| channels.swap_remove(at));
-    let ended = channels.is_empty().then(|| relays.swap_remove(index));
-    (gone, ended)
-}
-
-/// What the process had got before the stop is sent.
-unsafe fn drain(relay: &Relay, ch: &Owned) {
-    let mut received: c_int = 0;
-    // SAFETY: the GIL is held.
-    unsafe {
-        gort::gort_signal_stop(relay.ch.0);
-        let Ok(name) = string("try_send") else { return PyErr_Clear() };
-        while gort::gort_chan_try_recv(relay.ch.0, (&raw mut received).cast()) == OK {
-            let none: Object = ptr::null_mut();
-            let sent = PyObject_CallMethodObjArgs(ch.as_ptr(), name.as_ptr(), relay.value.as_ptr(), none);
-            if sent.is_null() { PyErr_Clear() } else { Py_DECREF(sent) }
+/// Take a channel out of its relay, and the relay, if it was the last, out of the list when it has sent what it had.
+unsafe fn remove(id: u64, ch: Object) -> Py<()> {
+    let mut gone = None;
+    let mut last = None;
+    if let Some(relay) = relays().iter_mut().find(|relay| relay.id == id) {
+        if relay.channels.len() > 1 {
+            gone = relay.channels.iter().position(|other| other.as_ptr() == ch).map(|at| relay.channels.swap_remove(at));
+        } else if !relay.closing {
+            relay.closing = true;
+            last = Some(relay.ended);
+            // SAFETY: the GIL is held.
+            unsafe { shut(relay) };
         }
     }
+    drop(gone);
+    // SAFETY: the relay, which stays in the list, keeps it. Only whoever shuts it takes it out.
+    let waited = if let Some(ended) = last { unsafe { wait(ended) } } else { return Ok(()) };
+    let mut relays = relays();
+    let ended = relays.iter().position(|relay| relay.id == id).map(|at| relays.swap_remove(at));
+    drop(relays);
+    drop(ended);
+    waited
 }
 
 unsafe extern "C" fn stop_all(_module: Object, _: Object) -> Object {
-    returned(|| {
+    // SAFETY: called by Python, at exit.
+    returned(|| unsafe {
         let all = std::mem::take(&mut *relays());
-        // SAFETY: the GIL is held; it is let go for the threads to end, which may want it once more.
-        unsafe {
-            let threads: Vec<_> = all.into_iter().filter_map(|relay| end(relay)).collect();
-            let saved = PyEval_SaveThread();
-            for thread in threads {
-                let _ = thread.join();
-            }
-            PyEval_RestoreThread(saved);
+        for relay in &all {
+            shut(relay);
+        }
+        for relay in &all {
+            wait(relay.ended)?;
         }
         Ok(none())
     })

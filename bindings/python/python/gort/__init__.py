@@ -18,8 +18,18 @@ from ._gort import (
     Semaphore,
     WaitGroup,
     WouldBlock,
+    go,
+    gosched,
+    max_procs,
+    num_cpu,
+    num_goroutines,
+    signal_notify,
+    signal_stop,
+    sleep,
     version,
 )
+from ._hook import ExceptHookArgs, excepthook
+from ._inspect import Stats, dump, stats
 
 __all__ = [
     "Canceled",
@@ -28,19 +38,33 @@ __all__ = [
     "Deadlock",
     "DeadlineExceeded",
     "Error",
+    "ExceptHookArgs",
     "Mutex",
     "Once",
     "RLock",
     "RWMutex",
     "Semaphore",
+    "Stats",
     "WaitGroup",
     "WouldBlock",
+    "dump",
+    "excepthook",
     "get_include",
     "get_library",
+    "go",
+    "gosched",
+    "max_procs",
+    "num_cpu",
+    "num_goroutines",
+    "signal_notify",
+    "signal_stop",
+    "sleep",
+    "stats",
     "version",
 ]
 
 __version__ = version()
+__excepthook__ = excepthook
 
 
 def get_include() -> str:
