@@ -716,3 +716,60 @@ def test_handlers_run_while_the_main_thread_waits() -> None:
         task.join()
     finally:
         signal.signal(signal.SIGUSR1, old)
+
+
+# --------------------------------------------------------------------------------------------------- WaitGroup.go
+
+
+def test_wait_group_starts_goroutines() -> None:
+    wg = gort.WaitGroup()
+    done: list[object] = []
+    for index in range(100):
+        wg.go(lambda *args, **kwargs: done.append((args, kwargs)), index, plus=index)
+    wg.wait(LONG)
+    assert len(done) == 100
+    assert ((7,), {"plus": 7}) in done
+    for bad in ((), (None,)):
+        with pytest.raises(TypeError):
+            wg.go(*bad)  # type: ignore[arg-type]
+    wg.wait(0)
+
+
+def test_done_comes_after_the_excepthook(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[object] = []
+
+    def hook(args: gort.ExceptHookArgs) -> None:
+        gort.sleep(0.01)
+        seen.append(args.exc_type)
+
+    monkeypatch.setattr(gort, "excepthook", hook)
+    wg = gort.WaitGroup()
+
+    def fail(kind: type[BaseException]) -> None:
+        raise kind
+
+    wg.go(fail, KeyError)
+    wg.wait(LONG)
+    assert seen == [KeyError]
+    wg.go(fail, SystemExit)
+    wg.wait(LONG)
+    assert seen == [KeyError]
+
+
+def test_wait_group_go_lets_go_of_all() -> None:
+    wg = gort.WaitGroup()
+    thing = object()
+    before = sys.getrefcount(wg), sys.getrefcount(thing)
+    for _ in range(50):
+        wg.go(id, thing)
+    wg.wait(LONG)
+    until(lambda: (sys.getrefcount(wg), sys.getrefcount(thing)) == before)
+
+
+def test_a_counter_below_what_goroutines_take_away_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda args: told.append(args.exc_type))
+    wg = gort.WaitGroup()
+    wg.go(wg.done)
+    until(lambda: told)
+    assert told == [RuntimeError]
