@@ -10,13 +10,22 @@
 //! | `errors` | the exceptions, and statuses as exceptions |
 //! | `block` | waiting, with and without the GIL; signals |
 //! | `lane`, `shim.c` | the worker threads of Python's goroutines, and their thread states |
+//! | `attach` | the GIL, for what the C library calls |
+//! | `chan/`, `select` | channels |
+//! | `time` | sleep, timers, tickers |
+//! | `aio` | channels for event loops of asyncio |
 //! | `go` | `go`, `run`, and what becomes of an exception that leaves a goroutine |
 
+mod aio;
+mod attach;
 mod block;
+mod chan;
 mod errors;
 mod gort;
 mod lane;
 mod raw;
+mod select;
+mod time;
 
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr;
@@ -80,6 +89,10 @@ unsafe fn fill(module: Object) -> Py<()> {
         main_interpreter_only()?;
         set_main_thread()?;
         errors::add_to(module)?;
+        chan::add_to(module)?;
+        select::add_to(module)?;
+        time::add_to(module)?;
+        aio::add_to(module)?;
     }
     Ok(())
 }
