@@ -26,11 +26,20 @@ pub mod runtime;
 /// Goroutines
 pub mod goroutine;
 
+/// Deadlocks that are survived
+pub mod detect;
+
 /// Channels
 pub mod chan;
 
+/// Channels whose elements own something
+pub mod chan_own;
+
 /// Select
 pub mod select;
+
+/// Select that calls a function
+pub mod select_async;
 
 /// Mutexes, wait groups
 pub mod sync;

@@ -21,6 +21,7 @@
 //! | `stackless.rs` | goroutines for which there is no stack at the moment |
 //! | `wait.rs`, `timer/` | waiting: claims, queues, deadlines |
 //! | `runtime.rs`, `main.rs`, `fork.rs` | starting it all; `gort_main`; starting afresh in a forked child |
+//! | `detect.rs` | the thread that waits for a main goroutine, and for a deadlock |
 //! | `roster.rs` | all workers, for the search for leaked goroutines |
 //! | `arm.rs` | who must be told of a timer |
 //! | `exceptions.rs` | C++ exceptions in flight go with their goroutine |
@@ -36,6 +37,8 @@ mod arm;
 mod blocking;
 #[cfg(not(loom))]
 mod current;
+#[cfg(not(loom))]
+mod detect;
 #[cfg(not(loom))]
 mod exceptions;
 #[cfg(not(loom))]
@@ -103,10 +106,11 @@ pub(crate) use reason::WaitReason;
 pub(crate) use {
     arm::{Added, add_timer, removed},
     blocking::blocking,
+    detect::{CannotBegin, Detect, Waited, begin as detect, look_now, ring},
     exceptions::{Handlers, hide, settle, uncaught},
     goroutine::{AtEnd, BY_TIMER, Body, Extra, Goroutine, PINNED, State},
     look::{Me, View, for_each, me},
-    main::{main, ring},
+    main::{main, run},
     pin::{keeps_thread, lock_thread, pin_thread, unlock_thread, unpin_thread},
     roster::{StoppedWorker, WORKER_SIZE, for_each_worker, goroutine_on, lock_roster, unlock_roster},
     running::{here, runs},
