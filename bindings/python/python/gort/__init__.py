@@ -6,23 +6,41 @@ import os as _os
 
 from ._gort import (
     Canceled,
+    Case,
+    Chan,
     Closed,
     Deadlock,
     DeadlineExceeded,
     Error,
+    RecvChan,
+    SendChan,
+    Ticker,
+    Timer,
     WouldBlock,
+    after,
+    select,
+    sleep,
     version,
 )
 
 __all__ = [
     "Canceled",
+    "Case",
+    "Chan",
     "Closed",
     "Deadlock",
     "DeadlineExceeded",
     "Error",
+    "RecvChan",
+    "SendChan",
+    "Ticker",
+    "Timer",
     "WouldBlock",
+    "after",
     "get_include",
     "get_library",
+    "select",
+    "sleep",
     "version",
 ]
 
