@@ -257,6 +257,11 @@ int64_t gort_now(void);
 #define GORT_SPAWN_PINNED 1
 
 /**
+ * Goroutines that run on threads of their own: see gort_lane_new(). A handle.
+ */
+typedef struct gort_lane_t gort_lane_t;
+
+/**
  * A goroutine's function. No C++ exception may leave it.
  */
 typedef void (*gort_fn_t)(void *arg);
@@ -281,10 +286,14 @@ typedef struct gort_spawn_options_t {
      * GORT_SPAWN_PINNED, or 0.
      */
     uint32_t flags;
+    /**
+     * The lane to start it in, borrowed. Default: none.
+     */
+    gort_lane_t *lane;
 } gort_spawn_options_t;
 
 /** All fields of a gort_spawn_options_t at their defaults. */
-#define GORT_SPAWN_OPTIONS_INIT { sizeof(gort_spawn_options_t), 0, NULL, 0 }
+#define GORT_SPAWN_OPTIONS_INIT { sizeof(gort_spawn_options_t), 0, NULL, 0, NULL }
 
 /**
  * Start a goroutine that runs `fn(arg)`: Go's `go fn(arg)`. It ends when `fn` returns or calls gort_exit().
@@ -308,12 +317,12 @@ int gort_spawn_copy(gort_fn_t fn_,
                     size_t size);
 
 /**
- * Start a goroutine that runs `fn(arg)`, with a name, a stack size, or bound to one thread.
+ * Start a goroutine that runs `fn(arg)`, with a name, a stack size, bound to one thread, or in a lane.
  *
  * Does not block. `opts` stays the caller's and is copied with its name; NULL means all defaults. `arg` stays
  * the caller's.
  * GORT_OK; GORT_EINVAL: `fn` is NULL, an unknown flag, a stack size over 1 GiB, a bad `size`, or a non-zero
- * byte past the fields known to this library; GORT_ENOMEM. Since 0.1.
+ * byte past the fields known to this library; GORT_ENOMEM; GORT_ECLOSED: the lane is closed. Since 0.1.
  */
 int gort_spawn_with(const gort_spawn_options_t *opts,
                     gort_fn_t fn_,
@@ -476,6 +485,194 @@ gort_detect_t *gort_detect_retain(gort_detect_t *d);
  * Does not block. Since 0.1.
  */
 void gort_detect_release(gort_detect_t *d);
+
+/** @} */
+
+/* ---------------------------------------------------------------------------------------------------------- */
+/** @name Lanes
+ *  @{ */
+
+/**
+ * `gort_lane_options_t.flags`: never more than `limit` goroutines of the lane run at once. Without it a goroutine that has
+ * kept its thread for 10 ms while others of the lane wait goes on running, but another thread takes its slot.
+ */
+#define GORT_LANE_STRICT 1
+
+/**
+ * A hook of gort_lane_hooks_t that speaks of a thread of the lane. `data` is gort_lane_options_t.data.
+ */
+typedef void (*gort_lane_thread_fn_t)(void *data);
+
+/**
+ * A hook of gort_lane_hooks_t that speaks of a goroutine of the lane. `arg` is what it was spawned with.
+ */
+typedef void (*gort_lane_goroutine_fn_t)(void *data, void *arg);
+
+/**
+ * A hook of gort_lane_hooks_t that asks about a goroutine of the lane.
+ */
+typedef bool (*gort_lane_keeps_fn_t)(void *data, void *arg);
+
+/**
+ * What a lane calls on its threads; each may be NULL.
+ *
+ * All but `keeps_thread` run on the thread's own stack, outside of any goroutine (gort_in_goroutine() is false): they may
+ * block as far as the lane's owner wants that, and may call gort, but must not wait for goroutines of the lane. No C++
+ * exception, and no panic, may leave them. Each thread calls, in this order: thread_start; then any number of times
+ * thread_busy, turns of goroutines, thread_idle; then thread_end. A turn is goroutine_start or goroutine_resume, the
+ * goroutine itself, and goroutine_leave or goroutine_end. At the exit of the process a thread may stop after thread_idle,
+ * for good.
+ */
+typedef struct gort_lane_hooks_t {
+    /**
+     * sizeof(gort_lane_hooks_t)
+     */
+    size_t size;
+    /**
+     * On a new thread of the lane, first of all.
+     */
+    gort_lane_thread_fn_t thread_start;
+    /**
+     * It has got one of the lane's slots and is about to run goroutines. May wait (for a global lock, say).
+     */
+    gort_lane_thread_fn_t thread_busy;
+    /**
+     * It is about to give the slot up: to sleep, to make a call of gort_blocking(), or to end.
+     */
+    gort_lane_thread_fn_t thread_idle;
+    /**
+     * Last of all.
+     */
+    gort_lane_thread_fn_t thread_end;
+    /**
+     * Before a goroutine's first turn.
+     */
+    gort_lane_goroutine_fn_t goroutine_start;
+    /**
+     * Before each later turn.
+     */
+    gort_lane_goroutine_fn_t goroutine_resume;
+    /**
+     * It has parked or yielded. It goes on nowhere before this has returned.
+     */
+    gort_lane_goroutine_fn_t goroutine_leave;
+    /**
+     * It has ended, in whichever way.
+     */
+    gort_lane_goroutine_fn_t goroutine_end;
+    /**
+     * Does the goroutine need this very thread to go on? Asked on its own stack, whenever it is about to park or yield:
+     * true keeps the thread, this time. A lock of gort's may be held meanwhile, so this must not block, nor call gort or
+     * anything that may.
+     */
+    gort_lane_keeps_fn_t keeps_thread;
+} gort_lane_hooks_t;
+
+/** All fields of a gort_lane_hooks_t at their defaults. */
+#define GORT_LANE_HOOKS_INIT { sizeof(gort_lane_hooks_t), NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL }
+
+/**
+ * How a lane is to be; for gort_lane_new(). Zero fields mean the default.
+ */
+typedef struct gort_lane_options_t {
+    /**
+     * sizeof(gort_lane_options_t)
+     */
+    size_t size;
+    /**
+     * How many of its goroutines may run at once, each on a thread: its slots. Default 1.
+     */
+    uint32_t limit;
+    /**
+     * GORT_LANE_STRICT, or 0.
+     */
+    uint32_t flags;
+    /**
+     * Bytes reserved for the stack of each of its goroutines, as in gort_options_t. Default: that of the runtime.
+     */
+    size_t stack_size;
+    /**
+     * What its threads are called (15 bytes of it); copied. Default: "gort-lane".
+     */
+    const char *name;
+    /**
+     * What it calls; copied. Default: nothing.
+     */
+    const gort_lane_hooks_t *hooks;
+    /**
+     * Passed to each hook.
+     */
+    void *data;
+} gort_lane_options_t;
+
+/** All fields of a gort_lane_options_t at their defaults. */
+#define GORT_LANE_OPTIONS_INIT { sizeof(gort_lane_options_t), 0, 0, 0, NULL, NULL, NULL }
+
+/**
+ * Make a lane: goroutines that run on threads of their own, which run no others. Goroutines are started in it by
+ * gort_spawn_with(); they use everything of gort as any others do, and with any others. Threads are started when they
+ * are needed, and those that are too many end after 2 s without work.
+ *
+ * A lane lives until its last handle is released and its last goroutine has ended; then its threads end. In a forked child
+ * the parent's lanes are closed.
+ *
+ * Does not block. `opts` stays the caller's and is copied with its name and hooks; NULL means all defaults. What `data`
+ * points to must stay until the lane's last thread has ended (see gort_lane_close()). The caller owns the handle.
+ * NULL: an unknown flag, a stack size over 1 GiB, a bad `size` (of the options or the hooks), a non-zero byte past the
+ * fields known to this library, or no memory. Since 0.1.
+ */
+gort_lane_t *gort_lane_new(const gort_lane_options_t *opts);
+
+/**
+ * One more handle of a lane, which it returns.
+ *
+ * Does not block. NULL gives NULL. Since 0.1.
+ */
+gort_lane_t *gort_lane_retain(gort_lane_t *lane);
+
+/**
+ * Give a handle up. A lane without handles goes on until its last goroutine has ended.
+ *
+ * Does not block. NULL does nothing. Since 0.1.
+ */
+void gort_lane_release(gort_lane_t *lane);
+
+/**
+ * Close a lane: none of its goroutines starts or goes on any more, those that run do so until they next reach the
+ * scheduler, and its threads end. Those that have not started are gone; the others stay parked for good, and nothing on
+ * their stacks is undone. May be called again, to wait again.
+ *
+ * Blocks until the last thread has returned from `thread_end`, or until `deadline` (GORT_FOREVER: none). The handle stays
+ * the caller's.
+ * GORT_OK; GORT_ETIMEDOUT: some threads have not ended (the lane is closed all the same); GORT_EDEADLK: the caller is on a
+ * thread of the lane, and nothing was done; GORT_EINVAL: `lane` is NULL. In a forked child, of a parent's lane: GORT_OK.
+ * Since 0.1.
+ */
+int gort_lane_close(gort_lane_t *lane,
+                    int64_t deadline);
+
+/**
+ * The lane of the calling goroutine, borrowed; NULL: it is in none, or the caller is no goroutine.
+ *
+ * Does not block and does not start the runtime. Since 0.1.
+ */
+gort_lane_t *gort_lane_current(void);
+
+/**
+ * The number of the calling goroutine, as dumps show it; 0 on a plain thread. Numbers are never used twice.
+ *
+ * Does not block and does not start the runtime. Since 0.1.
+ */
+uint64_t gort_id(void);
+
+/**
+ * Where the stack of the calling goroutine is: from `*low`, above its guard, up to `*high`.
+ *
+ * Does not block and does not start the runtime.
+ * GORT_OK; GORT_EINVAL: the caller is no goroutine, or `low` or `high` is NULL. Then nothing is written. Since 0.1.
+ */
+int gort_stack_bounds(void **low,
+                      void **high);
 
 /** @} */
 
@@ -648,7 +845,7 @@ typedef struct gort_chan_options_t {
 } gort_chan_options_t;
 
 /** All fields of a gort_chan_options_t at their defaults. */
-#define GORT_CHAN_OPTIONS_INIT { sizeof(gort_chan_options_t), 0, NULL }
+#define GORT_CHAN_OPTIONS_INIT { sizeof(gort_chan_options_t), NULL, NULL }
 
 /**
  * A function for each element in a channel's buffer: see gort_chan_visit().

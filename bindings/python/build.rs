@@ -43,6 +43,8 @@ fn main() {
         .file(here.join("src/trash.c"))
         .include(python_include())
         .flag("-std=gnu11")
+        // For the guards in it.
+        .flag("-fexceptions")
         .flag_if_supported("-Wno-unused-parameter")
         .warnings(true)
         .compile("gort_python_shim");

@@ -29,6 +29,9 @@ pub mod goroutine;
 /// Deadlocks that are survived
 pub mod detect;
 
+/// Lanes
+pub mod lane;
+
 /// Channels
 pub mod chan;
 

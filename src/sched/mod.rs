@@ -18,6 +18,7 @@
 //! | `pin.rs` | goroutines that may run on one thread only |
 //! | `quiet.rs`, `poll.rs` | is everything at rest? looking again from time to time |
 //! | `poller/` | descriptors of the system's: who waits for one, and finding those that are ready |
+//! | `lane/` | goroutines on threads of their own, for another language's runtime |
 //! | `stackless.rs` | goroutines for which there is no stack at the moment |
 //! | `wait.rs`, `timer/` | waiting: claims, queues, deadlines |
 //! | `runtime.rs`, `main.rs`, `fork.rs` | starting it all; `gort_main`; starting afresh in a forked child |
@@ -49,6 +50,7 @@ mod fresh;
 mod goroutine;
 #[cfg(not(loom))]
 mod idle;
+pub(crate) mod lane;
 #[cfg(not(loom))]
 mod look;
 #[cfg_attr(loom, allow(dead_code))] // the models use a part of it

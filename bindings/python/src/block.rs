@@ -10,6 +10,7 @@
 use std::ffi::c_int;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::go::Goroutine;
 use crate::gort::{self, EAGAIN, ETIMEDOUT, FOREVER};
 use crate::lane;
 use crate::raw::*;
@@ -45,14 +46,32 @@ pub(crate) unsafe fn may_block(
     attempt: impl FnOnce() -> c_int,
     mut wait: impl FnMut(i64) -> c_int,
 ) -> Py<c_int> {
-    if lane::in_goroutine() {
-        return Ok(wait(deadline));
+    let goroutine = lane::current();
+    if !goroutine.is_null() {
+        // SAFETY: the calling goroutine's own record.
+        return Ok(unsafe { parking(goroutine, || wait(deadline)) });
     }
     match attempt() {
         EAGAIN if deadline == 0 => Ok(ETIMEDOUT),
         // SAFETY: the GIL is held.
         EAGAIN => unsafe { wait_elsewhere(deadline, &mut wait) },
         status => Ok(status),
+    }
+}
+
+/// Make a call in which a goroutine of the lane may park: note where on its stack it is (see `foreign`).
+///
+/// # Safety
+/// `goroutine` is the caller's own record.
+#[inline(always)]
+pub(crate) unsafe fn parking<T>(goroutine: *mut Goroutine, call: impl FnOnce() -> T) -> T {
+    let here = 0_u8;
+    // SAFETY: the caller's promise; the record stays in place, wherever the goroutine goes on.
+    unsafe {
+        (*goroutine).here = (&raw const here).addr();
+        let result = call();
+        (*goroutine).here = 0;
+        result
     }
 }
 
@@ -104,8 +123,10 @@ pub(crate) unsafe fn may_block_until(deadline: i64, wait: impl FnMut(i64) -> c_i
 /// # Safety
 /// As for `may_block`.
 pub(crate) unsafe fn without_gil<T>(call: impl FnOnce() -> T) -> T {
-    if lane::in_goroutine() {
-        return call();
+    let goroutine = lane::current();
+    if !goroutine.is_null() {
+        // SAFETY: the calling goroutine's own record.
+        return unsafe { parking(goroutine, call) };
     }
     let mut call = Some(call);
     let mut result = None;

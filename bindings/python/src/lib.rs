@@ -12,15 +12,18 @@
 //! | `lane`, `shim.c` | the worker threads of Python's goroutines, and their thread states |
 //! | `attach` | the GIL, for what the C library calls |
 //! | `chan/`, `select` | channels |
-//! | `time` | sleep, timers, tickers |
+//! | `time` | timers, tickers |
 //! | `aio` | channels for event loops of asyncio |
-//! | `go` | `go`, `run`, and what becomes of an exception that leaves a goroutine |
+//! | `foreign` | are there frames of other libraries on a goroutine's stack |
+//! | `go` | `go`, and what becomes of an exception that leaves a goroutine |
 
 mod aio;
 mod attach;
 mod block;
 mod chan;
 mod errors;
+mod foreign;
+mod go;
 mod gort;
 mod lane;
 mod raw;
@@ -93,6 +96,7 @@ unsafe fn fill(module: Object) -> Py<()> {
         select::add_to(module)?;
         time::add_to(module)?;
         aio::add_to(module)?;
+        go::add_to(module)?;
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `sleep`, `after`, `Timer`, `Ticker`.
+//! `after`, `Timer`, `Ticker`.
 //!
 //! The one thing to know: ticks come on a `Chan` of seconds, on the clock of `time.monotonic()`. A timer with a function
 //! starts it as a goroutine; what that needs lives in a [`Call`], which the timer object and the armed timer of the C
@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use crate::attach::with_gil;
 use crate::block;
 use crate::chan::{Chan, Format, wrap};
-use crate::gort::{self, ECLOSED, ETIMEDOUT, FOREVER, OK, gort_case_t, gort_chan_t, gort_timer_t};
+use crate::gort::{self, ECLOSED, FOREVER, OK, gort_case_t, gort_chan_t, gort_timer_t};
 use crate::raw::*;
 
 /// The function of the module that starts a goroutine.
@@ -380,21 +380,6 @@ unsafe extern "C" fn after(_module: Object, seconds: Object) -> Object {
     returned(|| unsafe { wrap(gort::gort_after(delay(seconds)?), Format::SECONDS) })
 }
 
-unsafe extern "C" fn sleep(_module: Object, seconds: Object) -> Object {
-    // SAFETY: called by Python with a live argument; the wait touches no Python object.
-    returned(|| unsafe {
-        let ns = delay(seconds)?;
-        if ns > 0 {
-            let deadline = gort::gort_now().saturating_add(ns);
-            block::may_block_until(deadline, |until| {
-                gort::gort_sleep(if until == FOREVER { FOREVER } else { until - gort::gort_now() });
-                ETIMEDOUT
-            })?;
-        }
-        Ok(none())
-    })
-}
-
 static TIMER_METHODS: Table<PyMethodDef, 2> = table([
     method0(
         c"stop",
@@ -431,14 +416,13 @@ static TIMER_GETTERS: Table<PyGetSetDef, 1> = table([getter(
 static TICKER_GETTERS: Table<PyGetSetDef, 1> =
     table([getter(c"chan", chan, c"The channel on which it ticks, each time with the time at which it was due.")]);
 
-static FUNCTIONS: Table<PyMethodDef, 2> = table([
+static FUNCTIONS: Table<PyMethodDef, 1> = table([
     method1(
         c"after",
         after,
         c"after(seconds, /)\n--\n\nA channel that yields one value when that time has passed: when it was due, on the \
           clock of time.monotonic().",
     ),
-    method1(c"sleep", sleep, c"sleep(seconds, /)\n--\n\nWait; what is not positive returns at once."),
 ]);
 
 static MEMBERS: Table<PyMemberDef, 1> = table([weak_list(offset_of!(Timer, weakrefs))]);

@@ -9,8 +9,8 @@ from ._gort import (
     Case,
     Chan,
     Closed,
-    Deadlock,
     DeadlineExceeded,
+    Deadlock,
     Error,
     RecvChan,
     SendChan,
@@ -18,33 +18,47 @@ from ._gort import (
     Timer,
     WouldBlock,
     after,
+    go,
+    gosched,
+    max_procs,
+    num_cpu,
+    num_goroutines,
     select,
     sleep,
     version,
 )
+from ._hook import ExceptHookArgs, excepthook
 
 __all__ = [
     "Canceled",
     "Case",
     "Chan",
     "Closed",
-    "Deadlock",
     "DeadlineExceeded",
+    "Deadlock",
     "Error",
+    "ExceptHookArgs",
     "RecvChan",
     "SendChan",
     "Ticker",
     "Timer",
     "WouldBlock",
     "after",
+    "excepthook",
     "get_include",
     "get_library",
+    "go",
+    "gosched",
+    "max_procs",
+    "num_cpu",
+    "num_goroutines",
     "select",
     "sleep",
     "version",
 ]
 
 __version__ = version()
+__excepthook__ = excepthook
 
 
 def get_include() -> str:
