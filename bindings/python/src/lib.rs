@@ -16,10 +16,19 @@
 //! | `signal` | signals on channels |
 //! | `net` | descriptors, for connections |
 //! | `inspect` | statistics, dumps |
+//! | `attach` | the GIL, for what the C library calls |
+//! | `chan/`, `select` | channels |
+//! | `time` | timers, tickers |
+//! | `aio` | channels for event loops of asyncio |
 //! | `foreign` | are there frames of other libraries on a goroutine's stack |
 //! | `go` | `go`, and what becomes of an exception that leaves a goroutine |
 
+mod after;
+mod aio;
+mod attach;
 mod block;
+mod chan;
+mod ctx;
 mod errors;
 mod foreign;
 mod go;
@@ -29,8 +38,10 @@ mod lane;
 mod net;
 mod proxy;
 mod raw;
+mod select;
 mod signal;
 mod sync;
+mod time;
 
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr;
@@ -94,8 +105,13 @@ unsafe fn fill(module: Object) -> Py<()> {
         main_interpreter_only()?;
         set_main_thread()?;
         errors::add_to(module)?;
+        chan::add_to(module)?;
+        select::add_to(module)?;
+        time::add_to(module)?;
+        aio::add_to(module)?;
         go::add_to(module)?;
         sync::add_to(module)?;
+        ctx::add_to(module)?;
         inspect::add_to(module)?;
         signal::add_to(module)?;
         net::add_to(module)?;

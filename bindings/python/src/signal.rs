@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use crate::block::may_block_until;
+use crate::chan::target;
 use crate::gort::{self, ECLOSED, FOREVER, OK, gort_chan_t};
 use crate::raw::*;
 
@@ -99,7 +100,7 @@ unsafe extern "C" fn notify(_module: Object, args: *const Object, nargs: Py_ssiz
             return Err(type_error("signal_notify() wants a channel and at least one signal"));
         }
         let ch = *args;
-        if PyObject_HasAttrString(ch, c"try_send".as_ptr()) == 0 {
+        if same_as(ch).is_null() || PyObject_HasAttrString(ch, c"try_send".as_ptr()) == 0 {
             return Err(type_error("signal_notify() wants a channel to send to"));
         }
         for index in 1..nargs as usize {
@@ -114,7 +115,7 @@ unsafe extern "C" fn notify(_module: Object, args: *const Object, nargs: Py_ssiz
 unsafe fn subscribe(ch: Object, signo: c_int) -> Py<()> {
     // SAFETY: the GIL is held. `begin` runs Python code, in which others may have been faster.
     unsafe {
-        while !add_channel(ch, signo)? {
+        while !add_channel(ch, signo) {
             let relay = begin(signo)?;
             let mut relays = relays();
             let faster = relays.iter().any(|other| other.signo == signo && !other.closing);
@@ -130,18 +131,18 @@ unsafe fn subscribe(ch: Object, signo: c_int) -> Py<()> {
 }
 
 /// Add a channel to its relay, unless it is there. False: there is no such relay.
-unsafe fn add_channel(ch: Object, signo: c_int) -> Py<bool> {
-    let Some((id, channels)) = listeners(|relay| relay.signo == signo && !relay.closing) else { return Ok(false) };
+unsafe fn add_channel(ch: Object, signo: c_int) -> bool {
+    let Some((id, channels)) = listeners(|relay| relay.signo == signo && !relay.closing) else { return false };
     // SAFETY: the GIL is held.
     unsafe {
-        if !contains(&channels, ch)? {
+        if !channels.iter().any(|other| same_as(other.as_ptr()) == same_as(ch)) {
             let ch = Owned::borrow(ch);
             if let Some(relay) = relays().iter_mut().find(|relay| relay.id == id) {
                 relay.channels.push(ch);
             }
         }
     }
-    Ok(true)
+    true
 }
 
 /// The channels of a relay, and its number.
@@ -152,15 +153,10 @@ fn listeners(which: impl Fn(&Relay) -> bool) -> Option<(u64, Vec<Owned>)> {
     Some((relay.id, relay.channels.iter().map(|ch| unsafe { Owned::borrow(ch.as_ptr()) }).collect()))
 }
 
-/// Two objects may stand for one channel: they are equal then.
-unsafe fn contains(channels: &[Owned], ch: Object) -> Py<bool> {
-    for other in channels {
-        // SAFETY: live objects.
-        if check(unsafe { PyObject_RichCompareBool(other.as_ptr(), ch, Py_EQ) })? != 0 {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+/// A channel and its views stand for the same; null: no channel at all.
+unsafe fn same_as(ch: Object) -> *mut gort_chan_t {
+    // SAFETY: a live object.
+    unsafe { target(ch) }.map_or(ptr::null_mut(), |chan| chan.ch)
 }
 
 /// A new relay, which gets the signal from now on.
@@ -323,11 +319,14 @@ unsafe fn forward(id: u64) {
 unsafe extern "C" fn stop(_module: Object, ch: Object) -> Object {
     // SAFETY: called by Python with an object.
     returned(|| unsafe {
+        if same_as(ch).is_null() {
+            return Err(type_error("signal_stop() wants a channel"));
+        }
         let ids: Vec<u64> = relays().iter().map(|relay| relay.id).collect();
         for id in ids {
             let Some((_, channels)) = listeners(|relay| relay.id == id) else { continue };
             for other in &channels {
-                if check(PyObject_RichCompareBool(other.as_ptr(), ch, Py_EQ))? != 0 {
+                if same_as(other.as_ptr()) == same_as(ch) {
                     remove(id, other.as_ptr())?;
                 }
             }

@@ -259,9 +259,13 @@ class Thing:
     """Something to refer to weakly."""
 
 
+class Failure(Exception):
+    """Likewise."""
+
+
 def test_cycles_are_collected() -> None:
     def make() -> list[weakref.ref[Any]]:
-        thing, error = Thing(), KeyError()
+        thing, error = Thing(), Failure()
         ctx = background.with_cancel().with_value("thing", thing).with_cancel()
         thing.ctx = ctx.with_value(thing, 1)  # type: ignore[attr-defined]
         thing.done = ctx.done  # type: ignore[attr-defined]

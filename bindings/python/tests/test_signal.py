@@ -54,7 +54,7 @@ def test_all_who_want_it_get_it_once() -> None:
         assert len(first) == 0
     finally:
         signal_stop(first)
-        signal_stop(second)
+        signal_stop(second.tx)
 
 
 def test_a_full_or_closed_channel_misses_it() -> None:
@@ -100,14 +100,35 @@ def test_what_was_counted_is_sent_before_stop_returns() -> None:
     assert ch.recv(timeout=LONG) == signal.SIGUSR1
 
 
+def test_a_channel_and_its_view_are_the_same() -> None:
+    ch = Chan[int](4)
+    signal_notify(ch.tx, signal.SIGUSR1)
+    signal_notify(ch, signal.SIGUSR1)
+    me(signal.SIGUSR1)
+    assert ch.recv(timeout=LONG) == signal.SIGUSR1
+    signal_stop(ch)
+    assert len(ch) == 0
+    # Nobody wants it any more: it would end the process.
+    assert signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL
+    assert _catches(signal.SIGUSR1) is False
+
+
+def _catches(signo: int) -> bool:
+    with open("/proc/self/status") as status:
+        caught = next(line for line in status if line.startswith("SigCgt"))
+    return bool(int(caught.split()[1], 16) >> (signo - 1) & 1)
+
+
 def test_what_cannot_be() -> None:
     ch = Chan[int](1)
     for bad in (0, -1, 4711, signal.SIGKILL, signal.SIGSEGV):
         with pytest.raises(ValueError):
             signal_notify(ch, bad)
-    for args in ((), (ch,), (ch, "INT"), (None, 10), (ch, None)):
+    for args in ((), (ch,), (ch, "INT"), (None, 10), (ch, None), (ch.rx, 10)):
         with pytest.raises(TypeError):
             signal_notify(*args)
+    with pytest.raises(TypeError):
+        signal_stop(None)  # type: ignore[arg-type]
     with pytest.raises(OverflowError):
         signal_notify(ch, 1 << 70)
     signal_stop(ch)

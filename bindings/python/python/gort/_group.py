@@ -48,12 +48,16 @@ class Group:
 
     def go(self, fn: Callable[P, object], /, *args: P.args, **kwargs: P.kwargs) -> None:
         """Start a goroutine of the group; at the limit, wait until one has ended."""
+        if not callable(fn):
+            raise TypeError("Group.go() needs something that can be called")
         if self._free is not None:
             self._free.acquire()
         self._start(fn, args, kwargs)
 
     def try_go(self, fn: Callable[P, object], /, *args: P.args, **kwargs: P.kwargs) -> bool:
         """Start a goroutine of the group, unless that would have to wait: then ``False``."""
+        if not callable(fn):
+            raise TypeError("Group.try_go() needs something that can be called")
         if self._free is not None and not self._free.try_acquire():
             return False
         self._start(fn, args, kwargs)
