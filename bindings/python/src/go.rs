@@ -246,7 +246,7 @@ unsafe fn flush() {
 /// What `go` does with a result: forget it; an exception goes to `gort.excepthook`.
 ///
 /// # Safety
-/// As for a `Finish`.
+/// As for any `Finish`.
 pub(crate) unsafe fn forget(this: *mut Goroutine, result: Object, _data: *mut c_void) {
     if !result.is_null() {
         // SAFETY: the reference was given to us.

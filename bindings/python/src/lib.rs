@@ -21,6 +21,7 @@
 //! | `time` | timers, tickers |
 //! | `aio` | channels for event loops of asyncio |
 //! | `foreign` | are there frames of other libraries on a goroutine's stack |
+//! | `run` | a main goroutine, and the deadlock detector |
 //! | `go` | `go`, and what becomes of an exception that leaves a goroutine |
 
 mod after;
@@ -38,6 +39,7 @@ mod lane;
 mod net;
 mod proxy;
 mod raw;
+mod run;
 mod select;
 mod signal;
 mod sync;
@@ -115,6 +117,7 @@ unsafe fn fill(module: Object) -> Py<()> {
         inspect::add_to(module)?;
         signal::add_to(module)?;
         net::add_to(module)?;
+        run::add_to(module)?;
     }
     Ok(())
 }
