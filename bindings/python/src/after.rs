@@ -29,7 +29,12 @@ pub(crate) struct After {
 impl After {
     /// # Safety
     /// Live objects; `names` is null or a tuple.
-    pub(crate) unsafe fn new(function: Object, args: &[Object], positional: usize, names: Object) -> Py<Self> {
+    pub(crate) unsafe fn new(
+        function: Object,
+        args: &[Object],
+        positional: usize,
+        names: Object,
+    ) -> Py<Self> {
         // SAFETY: the caller's promise.
         unsafe {
             if PyCallable_Check(function) == 0 {

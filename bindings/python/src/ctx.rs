@@ -172,7 +172,11 @@ static METHODS: Table<PyMethodDef, 14> = table([
 
 static GETTERS: Table<PyGetSetDef, 3> = table([
     getter(c"done", done, c"A channel that is closed when it is done; nothing is sent on it."),
-    getter(c"deadline", deadline, c"When it will be done at the latest, on the clock of time.monotonic(); None: no deadline."),
+    getter(
+        c"deadline",
+        deadline,
+        c"When it will be done at the latest, on the clock of time.monotonic(); None: no deadline.",
+    ),
     getter(c"handle", handle, c"The address of its gort_ctx_t, for C code; valid as long as this object."),
 ]);
 
@@ -204,7 +208,8 @@ unsafe extern "C" fn traverse(this: Object, visit: visitproc, arg: *mut c_void) 
     unsafe {
         let context: *mut Context = this.cast();
         let class: Object = Py_TYPE(this).cast();
-        let held = [(*context).parent, (*context).key, (*context).value, (*context).done, (*context).cause, class];
+        let held =
+            [(*context).parent, (*context).key, (*context).value, (*context).done, (*context).cause, class];
         for object in held {
             if !object.is_null() {
                 let result = visit(object, arg);
@@ -236,7 +241,12 @@ unsafe extern "C" fn clear(this: Object) -> c_int {
 
 static ROOT: Params<0> = Params::new("Context.background", [], 0);
 
-unsafe extern "C" fn background(_class: Object, args: *const Object, nargs: Py_ssize_t, names: Object) -> Object {
+unsafe extern "C" fn background(
+    _class: Object,
+    args: *const Object,
+    nargs: Py_ssize_t,
+    names: Object,
+) -> Object {
     // SAFETY: called by Python; it was made at import.
     returned(|| unsafe {
         ROOT.parse(args, nargs, names)?;
@@ -274,7 +284,12 @@ unsafe extern "C" fn with_deadline(this: Object, t: Object) -> Object {
 
 static WITH_VALUE: Params<2> = Params::new("Context.with_value", [c"key", c"value"], 2);
 
-unsafe extern "C" fn with_value(this: Object, args: *const Object, nargs: Py_ssize_t, names: Object) -> Object {
+unsafe extern "C" fn with_value(
+    this: Object,
+    args: *const Object,
+    nargs: Py_ssize_t,
+    names: Object,
+) -> Object {
     // SAFETY: called by Python with one of ours.
     returned(|| unsafe {
         let [key, value] = WITH_VALUE.parse(args, nargs, names)?;
@@ -346,8 +361,11 @@ unsafe extern "C" fn done(this: Object, _: *mut c_void) -> Object {
         let context: *mut Context = this.cast();
         if (*context).done.is_null() {
             let ch = gort::gort_ctx_done((*context).ctx);
-            let made =
-                if ch.is_null() { Owned::borrow(NEVER.get()) } else { wrap(gort::gort_chan_retain(ch), Format::DONE)? };
+            let made = if ch.is_null() {
+                Owned::borrow(NEVER.get())
+            } else {
+                wrap(gort::gort_chan_retain(ch), Format::DONE)?
+            };
             // The making may have run other code, which may have asked too.
             Py_XDECREF(ptr::replace(&raw mut (*context).done, made.into_ptr()));
         }
@@ -372,7 +390,12 @@ unsafe extern "C" fn handle(this: Object, _: *mut c_void) -> Object {
 
 static FROM_HANDLE: Params<1> = Params::new("Context.from_handle", [c"handle"], 1);
 
-unsafe extern "C" fn from_handle(_class: Object, args: *const Object, nargs: Py_ssize_t, names: Object) -> Object {
+unsafe extern "C" fn from_handle(
+    _class: Object,
+    args: *const Object,
+    nargs: Py_ssize_t,
+    names: Object,
+) -> Object {
     // SAFETY: called by Python; that the address is a context's is what the caller in Python answers for.
     returned(|| unsafe {
         let [handle] = FROM_HANDLE.parse(args, nargs, names)?;
@@ -387,7 +410,12 @@ unsafe extern "C" fn from_handle(_class: Object, args: *const Object, nargs: Py_
     })
 }
 
-unsafe extern "C" fn after_func(this: Object, args: *const Object, nargs: Py_ssize_t, names: Object) -> Object {
+unsafe extern "C" fn after_func(
+    this: Object,
+    args: *const Object,
+    nargs: Py_ssize_t,
+    names: Object,
+) -> Object {
     // SAFETY: called by Python with one of ours.
     returned(|| unsafe {
         let (function, rest, positional) = call_arguments("Context.after_func", args, nargs, names)?;

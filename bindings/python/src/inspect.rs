@@ -7,7 +7,11 @@ use crate::lane;
 use crate::raw::*;
 
 static FUNCTIONS: Table<PyMethodDef, 3> = table([
-    method0(c"in_goroutine", in_goroutine, c"in_goroutine()\n--\n\nWhether the caller is a goroutine of Python's."),
+    method0(
+        c"in_goroutine",
+        in_goroutine,
+        c"in_goroutine()\n--\n\nWhether the caller is a goroutine of Python's.",
+    ),
     method0(c"_stats", stats, c"_stats()\n--\n\nThe numbers of Stats."),
     method1(c"_dump", dump, c"_dump(fd, /)\n--\n\nWrite every goroutine to the descriptor."),
 ]);

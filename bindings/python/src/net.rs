@@ -115,8 +115,10 @@ impl Fd {
                 Ok(this) => {
                     let this: *mut Fd = this.as_ptr();
                     (*this).f = f;
-                    let reads = Deadline { user: AtomicI64::new(FOREVER), set: gort::gort_fd_set_read_deadline };
-                    let writes = Deadline { user: AtomicI64::new(FOREVER), set: gort::gort_fd_set_write_deadline };
+                    let reads =
+                        Deadline { user: AtomicI64::new(FOREVER), set: gort::gort_fd_set_read_deadline };
+                    let writes =
+                        Deadline { user: AtomicI64::new(FOREVER), set: gort::gort_fd_set_write_deadline };
                     (&raw mut (*this).reads).write(reads);
                     (&raw mut (*this).writes).write(writes);
                     Owned::new(this.cast())
@@ -204,7 +206,12 @@ unsafe fn c_string(object: Object) -> Py<CString> {
     CString::new(unsafe { text(object)? }).map_err(|_| value_error("embedded null character"))
 }
 
-unsafe fn exactly<const N: usize>(name: &str, args: *const Object, nargs: Py_ssize_t, names: Object) -> Py<[Object; N]> {
+unsafe fn exactly<const N: usize>(
+    name: &str,
+    args: *const Object,
+    nargs: Py_ssize_t,
+    names: Object,
+) -> Py<[Object; N]> {
     if nargs as usize != N || !names.is_null() {
         return Err(type_error(&format!("{name}() takes exactly {N} positional arguments")));
     }
@@ -369,7 +376,8 @@ unsafe extern "C" fn write(this: Object, object: Object) -> Object {
             let rest = n - written;
             let at = buffer.0.buf.cast_const().byte_add(written);
             // Less than all: the next call says why.
-            written += fd.writes.wait(fd.f, || gort::gort_fd_write(fd.f, at, rest)).and_then(result)? as usize;
+            written +=
+                fd.writes.wait(fd.f, || gort::gort_fd_write(fd.f, at, rest)).and_then(result)? as usize;
             if written >= n {
                 return int(written as i64);
             }
@@ -466,7 +474,12 @@ unsafe extern "C" fn closed(this: Object, _: *mut c_void) -> Object {
 
 static WAIT_FD: Params<3> = Params::new("wait_fd", [c"fd", c"events", c"timeout"], 2);
 
-unsafe extern "C" fn wait_fd(_module: Object, args: *const Object, nargs: Py_ssize_t, names: Object) -> Object {
+unsafe extern "C" fn wait_fd(
+    _module: Object,
+    args: *const Object,
+    nargs: Py_ssize_t,
+    names: Object,
+) -> Object {
     // SAFETY: called by Python.
     returned(|| unsafe {
         let [fd, events, timeout] = WAIT_FD.parse(args, nargs, names)?;

@@ -113,4 +113,3 @@ pub(crate) fn drop_later(object: Object) {
         }
     }
 }
-

@@ -75,7 +75,11 @@ pub(crate) unsafe fn add_to(module: Object) -> Py<()> {
         let at_exit = Owned::new(PyImport_ImportModule(c"atexit".as_ptr()))?;
         let stop_all = Owned::new(PyObject_GetAttrString(module, c"_signal_stop_all".as_ptr()))?;
         let register = Owned::new(PyObject_GetAttrString(at_exit.as_ptr(), c"register".as_ptr()))?;
-        Owned::new(PyObject_CallFunctionObjArgs(register.as_ptr(), stop_all.as_ptr(), ptr::null_mut::<PyObject>()))?;
+        Owned::new(PyObject_CallFunctionObjArgs(
+            register.as_ptr(),
+            stop_all.as_ptr(),
+            ptr::null_mut::<PyObject>(),
+        ))?;
         let os = Owned::new(PyImport_ImportModule(c"os".as_ptr()))?;
         let register = Owned::new(PyObject_GetAttrString(os.as_ptr(), c"register_at_fork".as_ptr()))?;
         let forget = Owned::new(PyObject_GetAttrString(module, c"_signal_forget".as_ptr()))?;
@@ -90,7 +94,12 @@ fn relays() -> std::sync::MutexGuard<'static, Vec<Relay>> {
     RELAYS.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-unsafe extern "C" fn notify(_module: Object, args: *const Object, nargs: Py_ssize_t, names: Object) -> Object {
+unsafe extern "C" fn notify(
+    _module: Object,
+    args: *const Object,
+    nargs: Py_ssize_t,
+    names: Object,
+) -> Object {
     // SAFETY: called by Python with `nargs` objects.
     returned(|| unsafe {
         if !names.is_null() {
@@ -132,7 +141,9 @@ unsafe fn subscribe(ch: Object, signo: c_int) -> Py<()> {
 
 /// Add a channel to its relay, unless it is there. False: there is no such relay.
 unsafe fn add_channel(ch: Object, signo: c_int) -> bool {
-    let Some((id, channels)) = listeners(|relay| relay.signo == signo && !relay.closing) else { return false };
+    let Some((id, channels)) = listeners(|relay| relay.signo == signo && !relay.closing) else {
+        return false;
+    };
     // SAFETY: the GIL is held.
     unsafe {
         if !channels.iter().any(|other| same_as(other.as_ptr()) == same_as(ch)) {
@@ -262,7 +273,12 @@ unsafe fn put_out_of_action(signo: c_int) -> Py<Option<libc::sigaction>> {
         let getsignal = string("getsignal")?;
         let number = int(i64::from(signo))?;
         let none: Object = ptr::null_mut();
-        let now = Owned::new(PyObject_CallMethodObjArgs(module.as_ptr(), getsignal.as_ptr(), number.as_ptr(), none))?;
+        let now = Owned::new(PyObject_CallMethodObjArgs(
+            module.as_ptr(),
+            getsignal.as_ptr(),
+            number.as_ptr(),
+            none,
+        ))?;
         if now.as_ptr() != default.as_ptr() {
             return Ok(None);
         }
@@ -298,7 +314,8 @@ unsafe fn forward(id: u64) {
     // SAFETY: the GIL is held.
     unsafe {
         let Some((_, channels)) = listeners(|relay| relay.id == id) else { return };
-        let value = relays().iter().find(|relay| relay.id == id).map(|relay| Owned::borrow(relay.value.as_ptr()));
+        let value =
+            relays().iter().find(|relay| relay.id == id).map(|relay| Owned::borrow(relay.value.as_ptr()));
         let Some(value) = value else { return };
         let Ok(name) = string("try_send") else { return PyErr_Clear() };
         for ch in channels {
@@ -341,7 +358,11 @@ unsafe fn remove(id: u64, ch: Object) -> Py<()> {
     let mut last = None;
     if let Some(relay) = relays().iter_mut().find(|relay| relay.id == id) {
         if relay.channels.len() > 1 {
-            gone = relay.channels.iter().position(|other| other.as_ptr() == ch).map(|at| relay.channels.swap_remove(at));
+            gone = relay
+                .channels
+                .iter()
+                .position(|other| other.as_ptr() == ch)
+                .map(|at| relay.channels.swap_remove(at));
         } else if !relay.closing {
             relay.closing = true;
             last = Some(relay.ended);

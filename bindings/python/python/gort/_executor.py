@@ -147,7 +147,7 @@ class Executor(concurrent.futures.Executor):
         """Accept no more calls; those accepted are still run, unless ``cancel_futures``."""
         with self._lock:
             self._closed = True
-            cancelled = []
+            cancelled: list[_Task] = []
             if cancel_futures:
                 cancelled.extend(self._waiting)
                 self._waiting.clear()

@@ -30,7 +30,7 @@ def stats() -> Stats:
     return Stats(*_gort._stats())
 
 
-def dump(file: Optional[Union[int, IO[str], IO[bytes], Any]] = None) -> None:
+def dump(file: Union[None, int, IO[str], IO[bytes]] = None) -> None:
     """Write every goroutine, with what it waits for and its backtrace, to ``file``.
 
     ``file``: a file object, of text or bytes, or a descriptor; ``sys.stderr`` if it is not given.
@@ -52,6 +52,10 @@ def dump(file: Optional[Union[int, IO[str], IO[bytes], Any]] = None) -> None:
         _gort._dump(text.fileno())
         text.seek(0)
         data = text.read()
+    _write(file, data)
+
+
+def _write(file: Any, data: bytes) -> None:
     try:
         file.write(data.decode("utf-8", "replace"))
     except TypeError:

@@ -65,7 +65,7 @@ class Conn(_Block):
         """Up to ``n`` bytes, as soon as there are some; ``b""`` at the end. ``n`` below 0: all until the end."""
         if n >= 0:
             return self._read(n)
-        parts = []
+        parts: list[bytes] = []
         while True:
             part = self._read(65536)
             if not part:

@@ -68,7 +68,8 @@ impl Cond {
             let result = if deadline == 0 {
                 Ok(gort::ETIMEDOUT)
             } else if !lane::in_goroutine() && on_main_thread() {
-                let call = Wait { cond, mutex, deadline, broadcasts: (*this).broadcasts.load(Ordering::Relaxed) };
+                let call =
+                    Wait { cond, mutex, deadline, broadcasts: (*this).broadcasts.load(Ordering::Relaxed) };
                 Py_INCREF(this.cast());
                 let result = by_proxy(call);
                 match result {
@@ -126,7 +127,8 @@ impl Wait {
     fn pass_on(&self, status: c_int) {
         // SAFETY: the reference keeps all of it; the wait has locked the mutex.
         unsafe {
-            let signalled = status == OK && (*self.object()).broadcasts.load(Ordering::Relaxed) == self.broadcasts;
+            let signalled =
+                status == OK && (*self.object()).broadcasts.load(Ordering::Relaxed) == self.broadcasts;
             gort::gort_mutex_unlock(self.mutex);
             if signalled {
                 gort::gort_cond_signal(self.cond);

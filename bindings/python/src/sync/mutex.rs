@@ -103,15 +103,35 @@ pub(super) struct Mutex {
 }
 
 static METHODS: Table<PyMethodDef, 9> = table([
-    function(c"lock", lock, c"lock($self, /, timeout=None)\n--\n\nLock it; wait while another holds it. Raises TimeoutError."),
-    method0(c"try_lock", try_lock, c"try_lock($self, /)\n--\n\nLock it if nobody holds it: whether that was so."),
-    method0(c"unlock", unlock, c"unlock($self, /)\n--\n\nUnlock it, whoever locked it. RuntimeError if nobody holds it."),
+    function(
+        c"lock",
+        lock,
+        c"lock($self, /, timeout=None)\n--\n\nLock it; wait while another holds it. Raises TimeoutError.",
+    ),
+    method0(
+        c"try_lock",
+        try_lock,
+        c"try_lock($self, /)\n--\n\nLock it if nobody holds it: whether that was so.",
+    ),
+    method0(
+        c"unlock",
+        unlock,
+        c"unlock($self, /)\n--\n\nUnlock it, whoever locked it. RuntimeError if nobody holds it.",
+    ),
     method0(c"locked", locked, c"locked($self, /)\n--\n\nWhether somebody holds it."),
-    function(c"acquire", acquire, c"acquire($self, /, blocking=True, timeout=-1)\n--\n\nAs threading.Lock.acquire."),
+    function(
+        c"acquire",
+        acquire,
+        c"acquire($self, /, blocking=True, timeout=-1)\n--\n\nAs threading.Lock.acquire.",
+    ),
     method0(c"release", unlock, c"release($self, /)\n--\n\nThe same as unlock()."),
     method0(c"__enter__", enter, c"__enter__($self, /)\n--\n\nLock it."),
     function(c"__exit__", exit, c"__exit__($self, /, *args)\n--\n\nUnlock it."),
-    method0(c"_at_fork_reinit", reinit, c"_at_fork_reinit($self, /)\n--\n\nAs threading.Lock: unlocked, in a forked child."),
+    method0(
+        c"_at_fork_reinit",
+        reinit,
+        c"_at_fork_reinit($self, /)\n--\n\nAs threading.Lock: unlocked, in a forked child.",
+    ),
 ]);
 
 static MEMBERS: Table<PyMemberDef, 1> = table([weak_list(offset_of!(Mutex, weakrefs))]);
@@ -162,7 +182,11 @@ unsafe extern "C" fn try_lock(this: Object, _: Object) -> Object {
 unsafe extern "C" fn unlock(this: Object, _: Object) -> Object {
     // SAFETY: called by Python with one of ours.
     returned(|| unsafe {
-        if Lock::unlock(lock_of(this)) { Ok(none()) } else { Err(runtime_error("unlock of an unlocked Mutex")) }
+        if Lock::unlock(lock_of(this)) {
+            Ok(none())
+        } else {
+            Err(runtime_error("unlock of an unlocked Mutex"))
+        }
     })
 }
 

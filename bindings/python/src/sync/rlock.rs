@@ -202,4 +202,3 @@ unsafe extern "C" fn reinit(this: Object, _: Object) -> Object {
         Ok(none())
     })
 }
-

@@ -55,7 +55,8 @@ impl RWMutex {
         // SAFETY: as for `lock`.
         unsafe {
             let rw = &raw mut (*this).rw;
-            let status = if writing { gort::gort_rwmutex_try_lock(rw) } else { gort::gort_rwmutex_try_rlock(rw) };
+            let status =
+                if writing { gort::gort_rwmutex_try_lock(rw) } else { gort::gort_rwmutex_try_rlock(rw) };
             Self::note(this, writing, status);
             status
         }
@@ -235,4 +236,3 @@ unsafe extern "C" fn exit(this: Object, _: *const Object, _: Py_ssize_t, _: Obje
         RWMutex::unlock((*side).rw.cast(), (*side).writing).map(|()| none())
     })
 }
-

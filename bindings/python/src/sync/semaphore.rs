@@ -121,7 +121,12 @@ unsafe extern "C" fn acquire(this: Object, args: *const Object, nargs: Py_ssize_
 
 static TRY_ACQUIRE: Params<1> = Params::new("Semaphore.try_acquire", [c"n"], 0);
 
-unsafe extern "C" fn try_acquire(this: Object, args: *const Object, nargs: Py_ssize_t, names: Object) -> Object {
+unsafe extern "C" fn try_acquire(
+    this: Object,
+    args: *const Object,
+    nargs: Py_ssize_t,
+    names: Object,
+) -> Object {
     // SAFETY: called by Python with one of ours.
     returned(|| unsafe {
         let [n] = TRY_ACQUIRE.parse(args, nargs, names)?;
