@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import ParamSpec
 
-    P = ParamSpec("P")
+    _P = ParamSpec("_P")
 
 __all__ = ["Executor"]
 
@@ -108,7 +108,7 @@ class Executor(concurrent.futures.Executor):
         self._running = WaitGroup()
 
     def submit(
-        self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
+        self, fn: Callable[_P, T], /, *args: _P.args, **kwargs: _P.kwargs
     ) -> concurrent.futures.Future[T]:
         """Run ``fn(*args, **kwargs)`` in a goroutine; the future has its result or its exception."""
         future: _Future[T] = _Future()

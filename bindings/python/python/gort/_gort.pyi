@@ -30,7 +30,7 @@ def _close() -> None: ...
 
 from typing import Protocol
 
-from typing_extensions import Buffer
+from typing_extensions import Buffer, disjoint_base
 
 _C = TypeVar("_C", bound=Fd)
 
@@ -144,6 +144,7 @@ def signal_stop(ch: _Sends, /) -> None: ...
 def _signal_forget() -> None: ...
 def _signal_stop_all() -> None: ...
 
+@disjoint_base
 class Fd:
     @classmethod
     def _listen(cls, network: str, address: str, /) -> Self: ...

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import ParamSpec
 
-    P = ParamSpec("P")
+    _P = ParamSpec("_P")
 
 __all__ = ["Group"]
 
@@ -46,7 +46,7 @@ class Group:
         """Done when a goroutine of the group has failed, when a wait has returned, or when its parent is done."""
         return self._ctx
 
-    def go(self, fn: Callable[P, object], /, *args: P.args, **kwargs: P.kwargs) -> None:
+    def go(self, fn: Callable[_P, object], /, *args: _P.args, **kwargs: _P.kwargs) -> None:
         """Start a goroutine of the group; at the limit, wait until one has ended."""
         if not callable(fn):
             raise TypeError("Group.go() needs something that can be called")
@@ -54,7 +54,7 @@ class Group:
             self._free.acquire()
         self._start(fn, args, kwargs)
 
-    def try_go(self, fn: Callable[P, object], /, *args: P.args, **kwargs: P.kwargs) -> bool:
+    def try_go(self, fn: Callable[_P, object], /, *args: _P.args, **kwargs: _P.kwargs) -> bool:
         """Start a goroutine of the group, unless that would have to wait: then ``False``."""
         if not callable(fn):
             raise TypeError("Group.try_go() needs something that can be called")
