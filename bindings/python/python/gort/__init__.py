@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os as _os
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
 
 from ._gort import (
     Canceled,
@@ -38,7 +40,6 @@ from ._gort import (
     sleep,
     version,
 )
-from ._executor import Executor
 from ._group import Group
 from ._hook import ExceptHookArgs, excepthook
 from ._inspect import Stats, dump, stats
@@ -87,6 +88,9 @@ __all__ = [
     "version",
 ]
 
+if _TYPE_CHECKING:
+    from ._executor import Executor
+
 __version__ = version()
 __excepthook__ = excepthook
 
@@ -99,3 +103,13 @@ def get_include() -> str:
 def get_library() -> str:
     """The path of the library that this package uses: link C code with it, and it shares the runtime."""
     return _os.path.join(_os.path.dirname(_os.path.abspath(__file__)), "lib", "libgort.so.0")
+
+
+def __getattr__(name: str) -> _Any:
+    # concurrent.futures takes longer to import than all the rest.
+    if name == "Executor":
+        from ._executor import Executor
+
+        globals()[name] = Executor
+        return Executor
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from typing import IO, Any, NamedTuple, Optional, Union
 
 from . import _gort
@@ -48,6 +47,8 @@ def dump(file: Union[None, int, IO[str], IO[bytes]] = None) -> None:
         _gort._dump(fd)
         return
     # No descriptor behind it: a StringIO, or what pytest puts in the place of stderr.
+    import tempfile
+
     with tempfile.TemporaryFile() as text:
         _gort._dump(text.fileno())
         text.seek(0)
