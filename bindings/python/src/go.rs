@@ -244,7 +244,10 @@ unsafe fn flush() {
 }
 
 /// What `go` does with a result: forget it; an exception goes to `gort.excepthook`.
-unsafe fn forget(this: *mut Goroutine, result: Object, _data: *mut c_void) {
+///
+/// # Safety
+/// As for any `Finish`.
+pub(crate) unsafe fn forget(this: *mut Goroutine, result: Object, _data: *mut c_void) {
     if !result.is_null() {
         // SAFETY: the reference was given to us.
         unsafe { Py_DECREF(result) };

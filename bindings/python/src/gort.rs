@@ -15,7 +15,7 @@ macro_rules! handles {
         pub(crate) struct $name { _opaque: [u8; 0] }
     )* };
 }
-handles!(gort_chan_t gort_timer_t gort_ctx_t gort_fd_t gort_lane_t gort_async_t);
+handles!(gort_chan_t gort_timer_t gort_ctx_t gort_fd_t gort_lane_t gort_async_t gort_detect_t);
 
 macro_rules! values {
     ($($name:ident)*) => { $(
@@ -152,6 +152,14 @@ unsafe extern "C" {
     pub(crate) fn gort_lane_retain(lane: *mut gort_lane_t) -> *mut gort_lane_t;
     pub(crate) fn gort_lane_release(lane: *mut gort_lane_t);
     pub(crate) fn gort_lane_current() -> *mut gort_lane_t;
+
+    // Deadlocks that are survived
+    pub(crate) fn gort_detect_begin(err: *mut c_int) -> *mut gort_detect_t;
+    pub(crate) fn gort_detect_wait(d: *mut gort_detect_t, deadline: i64, dump_fd: c_int) -> c_int;
+    pub(crate) fn gort_detect_done(d: *mut gort_detect_t);
+    pub(crate) fn gort_detect_end(d: *mut gort_detect_t) -> c_int;
+    pub(crate) fn gort_detect_retain(d: *mut gort_detect_t) -> *mut gort_detect_t;
+    pub(crate) fn gort_detect_release(d: *mut gort_detect_t);
 
     // Channels
     pub(crate) fn gort_chan_new(elem_size: usize, capacity: usize) -> *mut gort_chan_t;

@@ -15,6 +15,7 @@
 //! | `time` | timers, tickers |
 //! | `aio` | channels for event loops of asyncio |
 //! | `foreign` | are there frames of other libraries on a goroutine's stack |
+//! | `run` | a main goroutine, and the deadlock detector |
 //! | `go` | `go`, and what becomes of an exception that leaves a goroutine |
 
 mod aio;
@@ -27,6 +28,7 @@ mod go;
 mod gort;
 mod lane;
 mod raw;
+mod run;
 mod select;
 mod time;
 
@@ -97,6 +99,7 @@ unsafe fn fill(module: Object) -> Py<()> {
         time::add_to(module)?;
         aio::add_to(module)?;
         go::add_to(module)?;
+        run::add_to(module)?;
     }
     Ok(())
 }
