@@ -427,7 +427,9 @@ unsafe extern "C" fn traverse(object: Object, visit: visitproc, arg: *mut c_void
     // SAFETY: called by the collector, which holds the GIL.
     unsafe {
         let operation = Operation::of(object);
-        for reference in [Py_TYPE(object).cast(), operation.mailbox, operation.arguments, operation.future.get()] {
+        for reference in
+            [Py_TYPE(object).cast(), operation.mailbox, operation.arguments, operation.future.get()]
+        {
             if !reference.is_null() {
                 match visit(reference, arg) {
                     0 => {}
@@ -482,8 +484,16 @@ unsafe extern "C" fn result(object: Object, _: Object) -> Object {
 }
 
 static MAILBOX_METHODS: Table<PyMethodDef, 2> = table([
-    method0(c"fileno", fileno, c"fileno($self, /)\n--\n\nA descriptor that can be read while something is in it."),
-    method0(c"take", take, c"take($self, /)\n--\n\nEmpty it: a list of the futures whose operations have completed."),
+    method0(
+        c"fileno",
+        fileno,
+        c"fileno($self, /)\n--\n\nA descriptor that can be read while something is in it.",
+    ),
+    method0(
+        c"take",
+        take,
+        c"take($self, /)\n--\n\nEmpty it: a list of the futures whose operations have completed.",
+    ),
 ]);
 
 static OPERATION_METHODS: Table<PyMethodDef, 3> = table([

@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 import ctypes
 import gc
+import os
 import pickle
+import signal
 import sys
 import threading
 import types
@@ -16,7 +18,7 @@ import pytest
 from crew import Crew, parked, wait_until, waiters
 
 import gort
-from gort import Chan, Closed, RecvChan, SendChan, WouldBlock
+from gort import Chan, Closed, RecvChan, SendChan, WouldBlock, select
 
 
 class Thing:
@@ -247,6 +249,29 @@ def test_a_timeout_in_the_crew(crew: Crew) -> None:
     crew.join()
     assert len(late) == 4
     assert waiters(ch) == 0
+
+
+def test_a_signal_ends_a_wait_of_the_main_thread_and_loses_nothing() -> None:
+    class Interrupt(Exception):
+        pass
+
+    def handler(number: int, frame: Any) -> None:
+        raise Interrupt
+
+    ch, value = Chan[Thing](), Thing()
+    before = sys.getrefcount(value)
+    previous = signal.signal(signal.SIGUSR1, handler)
+    try:
+        for wait in [ch.recv, lambda: ch.recv(1000), lambda: ch.send(value), lambda: select((ch, value), None), ch.__next__]:
+            people = Crew("thread")
+            people.go(lambda: (parked(ch, 1), os.kill(os.getpid(), signal.SIGUSR1)))
+            with pytest.raises(Interrupt):
+                wait()
+            people.join()
+            assert waiters(ch) == 0
+    finally:
+        signal.signal(signal.SIGUSR1, previous)
+    assert sys.getrefcount(value) == before
 
 
 # ----------------------------------------------------------------------------------------------------- arguments

@@ -164,7 +164,12 @@ unsafe extern "C" fn drop_object(elem: *mut c_void, _: *mut c_void) {
     with_gil(|| unsafe { Py_XDECREF(object) });
 }
 
-unsafe extern "C" fn from_handle(_class: Object, args: *const Object, nargs: Py_ssize_t, names: Object) -> Object {
+unsafe extern "C" fn from_handle(
+    _class: Object,
+    args: *const Object,
+    nargs: Py_ssize_t,
+    names: Object,
+) -> Object {
     const PARAMS: Params<2> = Params::new("Chan.from_handle", [c"handle", c"elem"], 1).keyword_only_after(1);
     // SAFETY: called by Python; that the address is a channel's is what the caller in Python answers for.
     returned(|| unsafe {
@@ -276,7 +281,8 @@ unsafe extern "C" fn handle(object: Object, _: *mut c_void) -> Object {
 pub(super) unsafe extern "C" fn compare(this: Object, other: Object, op: c_int) -> Object {
     // SAFETY: called by Python with one of ours first.
     returned(|| unsafe {
-        let equal = Py_TYPE(this) == Py_TYPE(other) && view::target(this).map(|c| c.ch) == view::target(other).map(|c| c.ch);
+        let equal = Py_TYPE(this) == Py_TYPE(other)
+            && view::target(this).map(|c| c.ch) == view::target(other).map(|c| c.ch);
         if op == Py_EQ {
             Ok(boolean(equal))
         } else if op == Py_NE {
