@@ -260,6 +260,10 @@ pub(crate) unsafe fn forget(this: *mut Goroutine, result: Object, _data: *mut c_
 /// An exception has left a goroutine: hand it to `gort._hook.escaped`, which calls `gort.excepthook`.
 #[cold]
 unsafe fn escaped(this: *mut Goroutine) {
+    if lane::is_closed() {
+        // Modules may be gone already, which raises all kinds of exceptions.
+        lane::stop_if_goroutine();
+    }
     // SAFETY: an exception is set, and the GIL is held.
     unsafe {
         let (mut kind, mut value, mut traceback) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());

@@ -126,6 +126,7 @@ pub(crate) unsafe fn lane() -> Py<*mut gort::gort_lane_t> {
 #[cold]
 unsafe fn make() -> Py<*mut gort::gort_lane_t> {
     if CLOSED.load(Ordering::Relaxed) {
+        stop_if_goroutine();
         // SAFETY: a built-in exception type.
         return Err(unsafe { raise(PyExc_RuntimeError, "cannot start a goroutine: the interpreter is ending") });
     }
@@ -179,6 +180,19 @@ pub(crate) unsafe fn close() {
         let saved = PyEval_SaveThread();
         gort::gort_lane_close(lane, gort::gort_now() + 50_000_000);
         PyEval_RestoreThread(saved);
+    }
+}
+
+/// The interpreter is about to end.
+pub(crate) fn is_closed() -> bool {
+    CLOSED.load(Ordering::Relaxed)
+}
+
+/// A goroutine that notices that the lane is closed ends there, as all of them do when they come to the scheduler.
+pub(crate) fn stop_if_goroutine() {
+    while in_goroutine() {
+        // SAFETY: a goroutine's call. It returns only if the lane is not closed quite yet.
+        unsafe { gort::gort_yield() };
     }
 }
 
@@ -398,7 +412,10 @@ pub(crate) unsafe fn spawn(f: gort::gort_fn_t, goroutine: *mut Goroutine) -> Py<
         };
         match gort::gort_spawn_with(&options, f, goroutine.cast()) {
             gort::OK => Ok(()),
-            gort::ECLOSED => Err(raise(PyExc_RuntimeError, "cannot start a goroutine: the interpreter is ending")),
+            gort::ECLOSED => {
+                stop_if_goroutine();
+                Err(raise(PyExc_RuntimeError, "cannot start a goroutine: the interpreter is ending"))
+            }
             status => Err(raise_status(status)),
         }
     }
