@@ -3,8 +3,8 @@
 //!
 //! The one thing to know: the module finds the library beside itself, in `lib/` (rpath `$ORIGIN/lib`), under the
 //! name that programs are linked to, `libgort.so.0`: C code that is linked with `gort.get_library()` then shares
-//! the runtime. The library is built in a target directory of its own, `libgort` below this crate's, once for all
-//! versions of Python.
+//! the runtime. The library is built in the target directory `GORT_TARGET_DIR` (make's own, so that it is built once),
+//! by default in `libgort` below this crate's.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -28,8 +28,10 @@ fn main() {
     pyo3_build_config::add_extension_module_link_args();
 
     // OUT_DIR is <target>/<profile>/build/<package>/out; with a target triple there is one level more, which
-    // only makes the directory another one.
-    let target = out.ancestors().nth(4).unwrap().join("libgort");
+    // only makes the directory another one. It must not be the one in which cargo is at work here.
+    println!("cargo:rerun-if-env-changed=GORT_TARGET_DIR");
+    let own = || out.ancestors().nth(4).unwrap().join("libgort");
+    let target = env::var_os("GORT_TARGET_DIR").map_or_else(own, PathBuf::from);
     let library = build_library(&root, &target);
     copy(&library, &package.join("lib").join(format!("libgort.so.{MAJOR}")));
     copy(&library, &out.join("libgort.so"));
