@@ -764,3 +764,31 @@ def test_a_channel_of_python_used_by_c_code(library: ctypes.CDLL) -> None:
     null = ctypes.c_void_p()
     assert library.gort_chan_send(objects.handle, ctypes.byref(null)) == 0
     assert objects.recv_ok() == (None, True)
+
+
+def test_c_code_that_lets_go_last_drops_what_is_left(library: ctypes.CDLL) -> None:
+    """In a goroutine of C code and on a plain thread, without the GIL; what is dropped runs Python code that waits."""
+    meeting, log = Chan[str](), Chan[str](10)
+
+    class Last:
+        def __del__(self) -> None:
+            meeting.send("gone")
+            log.send("all gone")
+
+    library.gort_chan_retain.argtypes = [ctypes.c_void_p]
+    library.gort_chan_retain.restype = ctypes.c_void_p
+    release = ctypes.cast(library.gort_chan_release, ctypes.c_void_p)
+    library.gort_spawn.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
+    for let_go in [lambda address: library.gort_spawn(release, address), library.gort_chan_release]:
+        ch = Chan[Any](2)
+        ch.send(Last())
+        ch.send(Last())
+        address = library.gort_chan_retain(ch.handle)
+        del ch
+        people = Crew("thread")
+        people.go(let_go, address)
+        for _ in range(2):
+            assert meeting.recv() == "gone"
+        for _ in range(2):
+            assert log.recv() == "all gone"
+        people.join()
