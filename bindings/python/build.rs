@@ -62,7 +62,7 @@ fn build_library(root: &Path, target: &Path) -> PathBuf {
         let text = name.to_string_lossy();
         let ours = ["CARGO_PKG_", "CARGO_CFG_", "CARGO_FEATURE_", "CARGO_MANIFEST_", "CARGO_ENCODED_", "DEP_", "PYO3_"];
         if ours.iter().any(|prefix| text.starts_with(prefix))
-            || ["OUT_DIR", "RUSTC_WORKSPACE_WRAPPER", "TARGET", "HOST", "PROFILE", "OPT_LEVEL", "DEBUG", "NUM_JOBS", "CARGO_TARGET_DIR", "CARGO_BUILD_TARGET"]
+            || ["OUT_DIR", "TARGET", "HOST", "PROFILE", "OPT_LEVEL", "DEBUG", "NUM_JOBS", "CARGO_TARGET_DIR", "CARGO_BUILD_TARGET", "RUSTC_WORKSPACE_WRAPPER", "CLIPPY_ARGS"]
                 .contains(&&*text)
         {
             cargo.env_remove(name);

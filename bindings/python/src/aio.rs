@@ -101,6 +101,8 @@ impl Drop for Mail {
 struct Mailbox {
     head: PyObject,
     mail: MaybeUninit<Arc<Mail>>,
+    /// A set, owned: the operations that others than Python can complete. The loop keeps them alive.
+    kept: Object,
     weakrefs: Object,
 }
 
@@ -115,8 +117,10 @@ unsafe extern "C" fn new_mailbox(class: *mut PyTypeObject, args: Object, kwargs:
     returned(|| unsafe {
         let [] = PARAMS.parse_tuple(args, kwargs)?;
         let mail = Mail::new()?;
+        let kept = Owned::new(PySet_New(ptr::null_mut()))?;
         let mailbox = allocate::<Mailbox>(class)?.as_ptr();
         (*mailbox).mail.write(mail);
+        (*mailbox).kept = kept.into_ptr();
         Owned::new(mailbox.cast())
     })
 }
@@ -124,12 +128,26 @@ unsafe extern "C" fn new_mailbox(class: *mut PyTypeObject, args: Object, kwargs:
 unsafe extern "C" fn free_mailbox(object: Object) {
     // SAFETY: the object is at its end. Operations hold on to their mailbox, so that none is in it.
     unsafe {
+        PyObject_GC_UnTrack(object.cast());
         let mailbox: *mut Mailbox = object.cast();
         if !(*mailbox).weakrefs.is_null() {
             PyObject_ClearWeakRefs(object);
         }
+        Py_XDECREF((*mailbox).kept);
         (*mailbox).mail.assume_init_drop();
         free(object);
+    }
+}
+
+unsafe extern "C" fn traverse_mailbox(object: Object, visit: visitproc, arg: *mut c_void) -> c_int {
+    // SAFETY: called by the collector, which holds the GIL. The set is there from soon after the making; it has a
+    // `tp_clear`, and so a mailbox needs none.
+    unsafe {
+        let kept = (*object.cast::<Mailbox>()).kept;
+        match visit(Py_TYPE(object).cast(), arg) {
+            0 if !kept.is_null() => visit(kept, arg),
+            stop => stop,
+        }
     }
 }
 
@@ -224,7 +242,12 @@ impl Operation {
     /// The room was made, and the caller has a reference.
     unsafe fn forget(&self) {
         // SAFETY: as the caller says.
-        unsafe { self.chans().for_each(|chan| chan.forget(self.object())) }
+        unsafe {
+            self.chans().for_each(|chan| chan.forget(self.object()));
+            if PySet_Discard((*self.mailbox.cast::<Mailbox>()).kept, self.object()) < 0 {
+                PyErr_Clear();
+            }
+        }
     }
 
     /// # Safety
@@ -234,7 +257,8 @@ impl Operation {
         // comes after one of the two.
         unsafe {
             for chan in self.chans() {
-                chan.keep(self.object())?;
+                let keeper = chan.waiting()?.unwrap_or((*self.mailbox.cast::<Mailbox>()).kept);
+                check(PySet_Add(keeper, self.object()))?;
             }
             let cases = &mut (*self.room).1;
             let mut err = 0;
@@ -403,7 +427,9 @@ unsafe extern "C" fn traverse(object: Object, visit: visitproc, arg: *mut c_void
     // SAFETY: called by the collector, which holds the GIL.
     unsafe {
         let operation = Operation::of(object);
-        for reference in [Py_TYPE(object).cast(), operation.mailbox, operation.arguments, operation.future.get()] {
+        for reference in
+            [Py_TYPE(object).cast(), operation.mailbox, operation.arguments, operation.future.get()]
+        {
             if !reference.is_null() {
                 match visit(reference, arg) {
                     0 => {}
@@ -458,8 +484,16 @@ unsafe extern "C" fn result(object: Object, _: Object) -> Object {
 }
 
 static MAILBOX_METHODS: Table<PyMethodDef, 2> = table([
-    method0(c"fileno", fileno, c"fileno($self, /)\n--\n\nA descriptor that can be read while something is in it."),
-    method0(c"take", take, c"take($self, /)\n--\n\nEmpty it: a list of the futures whose operations have completed."),
+    method0(
+        c"fileno",
+        fileno,
+        c"fileno($self, /)\n--\n\nA descriptor that can be read while something is in it.",
+    ),
+    method0(
+        c"take",
+        take,
+        c"take($self, /)\n--\n\nEmpty it: a list of the futures whose operations have completed.",
+    ),
 ]);
 
 static OPERATION_METHODS: Table<PyMethodDef, 3> = table([
@@ -481,6 +515,8 @@ static OPERATION_MEMBERS: Table<PyMemberDef, 1> = table([weak_list(offset_of!(Op
 /// `module` is the module.
 pub(crate) unsafe fn add_to(module: Object) -> Py<()> {
     let mailbox = Type::new(c"gort._gort._Mailbox", size_of::<Mailbox>())
+        .flags(Py_TPFLAGS_HAVE_GC)
+        .slot(Py_tp_traverse, traverse_mailbox as *mut c_void)
         .doc(c"_Mailbox()\n--\n\nWhat tells an event loop of operations that have completed.")
         .slot(Py_tp_new, new_mailbox as *mut c_void)
         .slot(Py_tp_dealloc, free_mailbox as *mut c_void)

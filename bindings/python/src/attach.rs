@@ -2,7 +2,8 @@
 //!
 //! The one thing to know: what the C library calls back (the drop of an element, for one) may run on any thread,
 //! and in a goroutine that is not of the Python lane. Such a goroutine must not change its thread while a thread
-//! state of Python is attached to that thread, so it is pinned for as long.
+//! state of Python is attached to that thread, and no other goroutine must find that state there: it has the thread to
+//! itself for as long.
 
 use crate::gort;
 use crate::raw::*;
@@ -18,17 +19,17 @@ pub(crate) fn with_gil(body: impl FnOnce()) {
     if finalizing() {
         return;
     }
-    // SAFETY: the GIL is let go on the thread on which it was taken: a goroutine is pinned meanwhile.
+    // SAFETY: the GIL is let go on the thread on which it was taken: a goroutine is locked to it meanwhile.
     unsafe {
-        let pinned = gort::gort_in_goroutine();
-        if pinned {
-            gort::gort_pin_thread();
+        let locked = gort::gort_in_goroutine();
+        if locked {
+            gort::gort_lock_thread();
         }
         let state = PyGILState_Ensure();
         body();
         PyGILState_Release(state);
-        if pinned {
-            gort::gort_unpin_thread();
+        if locked {
+            gort::gort_unlock_thread();
         }
     }
 }

@@ -248,7 +248,11 @@ impl Cases {
                 }
             };
             if self.len > 1 {
-                if received.is_err() { aside(|| self.give_back(Some(index))) } else { self.give_back(Some(index)) }
+                if received.is_err() {
+                    aside(|| self.give_back(Some(index)))
+                } else {
+                    self.give_back(Some(index))
+                }
             }
             let received = received?;
             let ok = boolean(received.is_some());
@@ -279,7 +283,12 @@ impl Cases {
 }
 
 /// `select(*cases, default=False, timeout=None)`.
-unsafe extern "C" fn select(_module: Object, args: *const Object, nargs: Py_ssize_t, names: Object) -> Object {
+unsafe extern "C" fn select(
+    _module: Object,
+    args: *const Object,
+    nargs: Py_ssize_t,
+    names: Object,
+) -> Object {
     const NAMED: Params<2> = Params::new("select", [c"default", c"timeout"], 0).keyword_only_after(0);
     let count = nargs as usize;
     // SAFETY: called by Python, whose arguments stay alive for the whole call, and with them the channels.
@@ -290,7 +299,9 @@ unsafe extern "C" fn select(_module: Object, args: *const Object, nargs: Py_ssiz
             default = !by_default.is_null() && check(PyObject_IsTrue(by_default))? != 0;
             deadline = to_deadline(timeout)?;
             if default && deadline != FOREVER {
-                return Err(value_error("select: with default=True there is nothing to wait for; leave timeout out"));
+                return Err(value_error(
+                    "select: with default=True there is nothing to wait for; leave timeout out",
+                ));
             }
         }
         if count <= SMALL {

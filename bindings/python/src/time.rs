@@ -90,7 +90,8 @@ impl Call {
     /// # Safety
     /// The GIL is held.
     unsafe fn start(&self) {
-        let (function, context) = (self.function.load(Ordering::Relaxed), self.context.load(Ordering::Relaxed));
+        let (function, context) =
+            (self.function.load(Ordering::Relaxed), self.context.load(Ordering::Relaxed));
         // SAFETY: both are owned here as long as the call is armed; this thread is in no other context.
         unsafe {
             if PyContext_Enter(context) == 0 {
@@ -338,7 +339,8 @@ unsafe extern "C" fn next(object: Object) -> Object {
         let stopped = gort::gort_chan_retain(ticker.stopped.load(Ordering::Relaxed));
         let mut due = 0i64;
         let case = |chan, elem| gort_case_t { chan, elem, op: gort::RECV, status: OK };
-        let mut cases = [case(stopped, ptr::null_mut()), case(Chan::of(ticker.chan).ch, (&raw mut due).cast())];
+        let mut cases =
+            [case(stopped, ptr::null_mut()), case(Chan::of(ticker.chan).ch, (&raw mut due).cast())];
         // A ticker that is stopped ends at once, whatever is due.
         let status = if gort::gort_chan_try_recv(stopped, ptr::null_mut()) == ECLOSED {
             Ok(0)
@@ -413,8 +415,11 @@ static TIMER_GETTERS: Table<PyGetSetDef, 1> = table([getter(
     c"The channel on which it ticks, once, with the time at which it was due; None for a timer with a function.",
 )]);
 
-static TICKER_GETTERS: Table<PyGetSetDef, 1> =
-    table([getter(c"chan", chan, c"The channel on which it ticks, each time with the time at which it was due.")]);
+static TICKER_GETTERS: Table<PyGetSetDef, 1> = table([getter(
+    c"chan",
+    chan,
+    c"The channel on which it ticks, each time with the time at which it was due.",
+)]);
 
 static FUNCTIONS: Table<PyMethodDef, 1> = table([
     method1(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 import ctypes
 import gc
+import os
 import pickle
+import signal
 import sys
 import threading
 import types
@@ -16,7 +18,7 @@ import pytest
 from crew import Crew, parked, wait_until, waiters
 
 import gort
-from gort import Chan, Closed, RecvChan, SendChan, WouldBlock
+from gort import Chan, Closed, RecvChan, SendChan, WouldBlock, select
 
 
 class Thing:
@@ -247,6 +249,29 @@ def test_a_timeout_in_the_crew(crew: Crew) -> None:
     crew.join()
     assert len(late) == 4
     assert waiters(ch) == 0
+
+
+def test_a_signal_ends_a_wait_of_the_main_thread_and_loses_nothing() -> None:
+    class Interrupt(Exception):
+        pass
+
+    def handler(number: int, frame: Any) -> None:
+        raise Interrupt
+
+    ch, value = Chan[Thing](), Thing()
+    before = sys.getrefcount(value)
+    previous = signal.signal(signal.SIGUSR1, handler)
+    try:
+        for wait in [ch.recv, lambda: ch.recv(1000), lambda: ch.send(value), lambda: select((ch, value), None), ch.__next__]:
+            people = Crew("thread")
+            people.go(lambda: (parked(ch, 1), os.kill(os.getpid(), signal.SIGUSR1)))
+            with pytest.raises(Interrupt):
+                wait()
+            people.join()
+            assert waiters(ch) == 0
+    finally:
+        signal.signal(signal.SIGUSR1, previous)
+    assert sys.getrefcount(value) == before
 
 
 # ----------------------------------------------------------------------------------------------------- arguments
@@ -739,3 +764,31 @@ def test_a_channel_of_python_used_by_c_code(library: ctypes.CDLL) -> None:
     null = ctypes.c_void_p()
     assert library.gort_chan_send(objects.handle, ctypes.byref(null)) == 0
     assert objects.recv_ok() == (None, True)
+
+
+def test_c_code_that_lets_go_last_drops_what_is_left(library: ctypes.CDLL) -> None:
+    """In a goroutine of C code and on a plain thread, without the GIL; what is dropped runs Python code that waits."""
+    meeting, log = Chan[str](), Chan[str](10)
+
+    class Last:
+        def __del__(self) -> None:
+            meeting.send("gone")
+            log.send("all gone")
+
+    library.gort_chan_retain.argtypes = [ctypes.c_void_p]
+    library.gort_chan_retain.restype = ctypes.c_void_p
+    release = ctypes.cast(library.gort_chan_release, ctypes.c_void_p)
+    library.gort_spawn.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
+    for let_go in [lambda address: library.gort_spawn(release, address), library.gort_chan_release]:
+        ch = Chan[Any](2)
+        ch.send(Last())
+        ch.send(Last())
+        address = library.gort_chan_retain(ch.handle)
+        del ch
+        people = Crew("thread")
+        people.go(let_go, address)
+        for _ in range(2):
+            assert meeting.recv() == "gone"
+        for _ in range(2):
+            assert log.recv() == "all gone"
+        people.join()

@@ -375,6 +375,29 @@ def test_the_collector_and_selects_agree(crew: Crew) -> None:
     collectors.join()
 
 
+def test_the_collector_stays_out_while_somebody_waits_without_the_gil(crew: Crew) -> None:
+    """Who waits as a goroutine holds the GIL whenever it acts: then the collector sees what is in the buffer."""
+    go_on, full, waiting = Chan[int](), Chan[Any](1), Chan[int](1)
+    thing = Thing()
+    full.send(thing)
+
+    def seen() -> bool:
+        return any(referent is thing for referent in gc.get_referents(full))
+
+    def people() -> None:
+        waiting.send(1)
+        assert select(go_on, (full, 1))[0] == 0
+
+    assert seen()
+    crew.go(people)
+    waiting.recv()
+    parked(go_on, 1)
+    assert seen() is (crew.kind == "goroutine")
+    go_on.send(1)
+    crew.join()
+    assert seen()
+
+
 def test_select_between_threads_and_goroutines() -> None:
     """Both kinds wait in the same queues."""
     if not hasattr(gort, "go"):

@@ -14,13 +14,14 @@ import asyncio
 import sys
 from asyncio import AbstractEventLoop, CancelledError, Task
 from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
+from weakref import ReferenceType, WeakKeyDictionary
 
 from ._gort import Case, Chan, Closed, RecvChan, _Mailbox, _Operation, select
 
 T = TypeVar("T")
 
-_mailboxes: WeakKeyDictionary[AbstractEventLoop, _Mailbox] = WeakKeyDictionary()
+# The loop itself keeps its mailbox, as long as it watches it. The mailbox may lead to the loop.
+_mailboxes: WeakKeyDictionary[AbstractEventLoop, ReferenceType[_Mailbox]] = WeakKeyDictionary()
 
 
 async def send(chan: Chan[T], value: T) -> None:
@@ -74,11 +75,12 @@ async def _carry_out(*cases: Case | Chan[Any] | RecvChan[Any] | tuple[Any, Any] 
 
 
 def _mailbox(loop: AbstractEventLoop) -> _Mailbox:
-    mailbox = _mailboxes.get(loop)
+    reference = _mailboxes.get(loop)
+    mailbox = reference() if reference is not None else None
     if mailbox is None:
         mailbox = _Mailbox()
         loop.add_reader(mailbox.fileno(), _deliver, mailbox)
-        _mailboxes[loop] = mailbox
+        _mailboxes[loop] = ReferenceType(mailbox)
     return mailbox
 
 

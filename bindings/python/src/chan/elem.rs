@@ -99,7 +99,9 @@ impl Format {
                 (0, _) => Ok(Self { kind: Kind::Nothing, size }),
                 (_, true) => Ok(Self { kind, size }),
                 (_, false) => {
-                    let text = format!("the channel's elements have {size} bytes: they cannot be that; try elem=bytes");
+                    let text = format!(
+                        "the channel's elements have {size} bytes: they cannot be that; try elem=bytes"
+                    );
                     Err(value_error(&text))
                 }
             }
@@ -146,7 +148,8 @@ impl Format {
                     if number == -1.0 && !PyErr_Occurred().is_null() {
                         return Err(Raised);
                     }
-                    let word = if self.size == 4 { first(&(number as f32).to_ne_bytes()) } else { number.to_bits() };
+                    let word =
+                        if self.size == 4 { first(&(number as f32).to_ne_bytes()) } else { number.to_bits() };
                     Ok(Parcel { word, bytes: ptr::null_mut() })
                 }
                 Kind::Bytes => {
@@ -158,7 +161,9 @@ impl Format {
                     Ok(Parcel { word: 0, bytes: bytes.into_ptr() })
                 }
                 Kind::Nothing if value == Py_None() => Ok(Parcel::EMPTY),
-                Kind::Nothing => Err(type_error("the elements of this channel have no bytes: only None can be sent")),
+                Kind::Nothing => {
+                    Err(type_error("the elements of this channel have no bytes: only None can be sent"))
+                }
                 Kind::Object | Kind::Seconds | Kind::Done => {
                     Err(type_error("this channel is for receiving only: the runtime sends on it"))
                 }
@@ -170,7 +175,9 @@ impl Format {
         let bits = 8 * self.size as u32;
         if number << (64 - bits) >> (64 - bits) != number {
             // SAFETY: a built-in exception type.
-            return Err(unsafe { raise(PyExc_OverflowError, &format!("{number} does not fit in {bits} bits")) });
+            return Err(unsafe {
+                raise(PyExc_OverflowError, &format!("{number} does not fit in {bits} bits"))
+            });
         }
         let word = match self.size {
             1 => first(&(number as i8).to_ne_bytes()),

@@ -13,9 +13,6 @@ use crate::raw::*;
 
 pub(crate) static CHAN: Global = Global::new();
 
-/// A set of those who wait on channels that others than Python know of (see [`Chan::keep`]).
-static KEPT: Global = Global::new();
-
 /// `gort.Chan`.
 #[repr(C)]
 pub(crate) struct Chan {
@@ -53,55 +50,51 @@ impl Chan {
         self.ch
     }
 
-    /// Keep `operation` alive, which waits here, until `forget`: by the channel; or for good, if there are others who
-    /// can wake it.
-    ///
-    /// # Safety
-    /// `operation` is live.
-    pub(crate) unsafe fn keep(&self, operation: Object) -> Py<()> {
-        // SAFETY: a set and an object that can be in one.
-        unsafe { check(PySet_Add(self.keeper()?, operation)).map(drop) }
-    }
-
-    /// # Safety
-    /// As for `keep`.
-    pub(crate) unsafe fn forget(&self, operation: Object) {
-        // SAFETY: as above. It may be in either set, since a channel may have become shared meanwhile.
-        unsafe {
-            for set in [self.waiting.load(Ordering::Relaxed), KEPT.get()] {
-                if !set.is_null() && PySet_Discard(set, operation) < 0 {
-                    PyErr_Clear();
-                }
-            }
-        }
-    }
-
-    /// The set of `keep`, borrowed.
-    fn keeper(&self) -> Py<Object> {
-        if self.shared.load(Ordering::Relaxed) {
-            return Ok(KEPT.get());
+    /// The set that keeps alive the operations that wait here; `None` if somebody else must, because others than
+    /// Python can complete them.
+    pub(crate) fn waiting(&self) -> Py<Option<Object>> {
+        if self.is_shared() {
+            return Ok(None);
         }
         let set = self.waiting.load(Ordering::Relaxed);
         if !set.is_null() {
-            return Ok(set);
+            return Ok(Some(set));
         }
         // SAFETY: makes a set.
         let new = unsafe { Owned::new(PySet_New(ptr::null_mut()))? }.into_ptr();
         match self.waiting.compare_exchange(ptr::null_mut(), new, Ordering::Relaxed, Ordering::Relaxed) {
-            Ok(_) => Ok(new),
+            Ok(_) => Ok(Some(new)),
             Err(other) => {
                 // SAFETY: ours; making it has let another in, whose set is as good.
                 unsafe { Py_DECREF(new) };
-                Ok(other)
+                Ok(Some(other))
             }
         }
+    }
+
+    /// `operation` waits here no more.
+    ///
+    /// # Safety
+    /// It is live, and somebody else has a reference to it.
+    pub(crate) unsafe fn forget(&self, operation: Object) {
+        let set = self.waiting.load(Ordering::Relaxed);
+        // SAFETY: a set of ours; operations have the hash and the equality of `object`.
+        unsafe {
+            if !set.is_null() && PySet_Discard(set, operation) < 0 {
+                PyErr_Clear();
+            }
+        }
+    }
+
+    fn is_shared(&self) -> bool {
+        self.shared.load(Ordering::Relaxed)
     }
 
     /// Whether the collector may look into the buffer, as `mod.rs` says.
     fn is_ours_alone(&self) -> bool {
         self.format.kind == Kind::Object
             && !self.ch.is_null()
-            && !self.shared.load(Ordering::Relaxed)
+            && !self.is_shared()
             && self.guests.load(Ordering::Relaxed) == 0
     }
 }
@@ -171,7 +164,12 @@ unsafe extern "C" fn drop_object(elem: *mut c_void, _: *mut c_void) {
     with_gil(|| unsafe { Py_XDECREF(object) });
 }
 
-unsafe extern "C" fn from_handle(_class: Object, args: *const Object, nargs: Py_ssize_t, names: Object) -> Object {
+unsafe extern "C" fn from_handle(
+    _class: Object,
+    args: *const Object,
+    nargs: Py_ssize_t,
+    names: Object,
+) -> Object {
     const PARAMS: Params<2> = Params::new("Chan.from_handle", [c"handle", c"elem"], 1).keyword_only_after(1);
     // SAFETY: called by Python; that the address is a channel's is what the caller in Python answers for.
     returned(|| unsafe {
@@ -233,12 +231,16 @@ unsafe extern "C" fn traverse(object: Object, visit: visitproc, arg: *mut c_void
     // SAFETY: called by the collector, which holds the GIL.
     unsafe {
         let chan = Chan::of(object);
-        for reference in [Py_TYPE(object).cast(), chan.waiting.load(Ordering::Relaxed)] {
-            if !reference.is_null() {
-                match visit(reference, arg) {
-                    0 => {}
-                    stop => return stop,
-                }
+        match visit(Py_TYPE(object).cast(), arg) {
+            0 => {}
+            stop => return stop,
+        }
+        // Once it is shared others can complete the operations that wait, whoever can reach the channel in Python.
+        let waiting = chan.waiting.load(Ordering::Relaxed);
+        if !waiting.is_null() && !chan.is_shared() {
+            match visit(waiting, arg) {
+                0 => {}
+                stop => return stop,
             }
         }
         if !chan.is_ours_alone() {
@@ -279,7 +281,8 @@ unsafe extern "C" fn handle(object: Object, _: *mut c_void) -> Object {
 pub(super) unsafe extern "C" fn compare(this: Object, other: Object, op: c_int) -> Object {
     // SAFETY: called by Python with one of ours first.
     returned(|| unsafe {
-        let equal = Py_TYPE(this) == Py_TYPE(other) && view::target(this).map(|c| c.ch) == view::target(other).map(|c| c.ch);
+        let equal = Py_TYPE(this) == Py_TYPE(other)
+            && view::target(this).map(|c| c.ch) == view::target(other).map(|c| c.ch);
         if op == Py_EQ {
             Ok(boolean(equal))
         } else if op == Py_NE {
@@ -402,10 +405,7 @@ pub(super) unsafe fn add_to(module: Object) -> Py<()> {
         .getters(&GETTERS)
         .make()?;
     // SAFETY: the caller's promise.
-    unsafe {
-        KEPT.set(Owned::new(PySet_New(ptr::null_mut()))?);
-        add(module, c"Chan", class.as_ptr())?;
-    }
+    unsafe { add(module, c"Chan", class.as_ptr())? };
     CHAN.set(class);
     Ok(())
 }

@@ -173,7 +173,7 @@ pub(super) unsafe extern "C" fn send<F: Face>(
     nargs: Py_ssize_t,
     names: Object,
 ) -> Object {
-    // SAFETY (here and in what follows): called by Python with an object of the type and live arguments, which the
+    // SAFETY: (here and in what follows) called by Python with an object of the type and live arguments, which the
     // caller keeps for the whole call.
     returned(|| unsafe {
         let [value, timeout] = SEND.parse(args, nargs, names)?;

@@ -142,7 +142,8 @@ static RECV_METHODS: Table<PyMethodDef, 6> = table([
     generic(),
 ]);
 
-static GETTERS: Table<PyGetSetDef, 1> = table([getter(c"cap", ops::cap::<Part>, c"The capacity of the channel.")]);
+static GETTERS: Table<PyGetSetDef, 1> =
+    table([getter(c"cap", ops::cap::<Part>, c"The capacity of the channel.")]);
 
 static MEMBERS: Table<PyMemberDef, 1> = table([weak_list(offset_of!(View, weakrefs))]);
 
