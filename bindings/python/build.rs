@@ -17,7 +17,7 @@ fn main() {
     let root = here.join("../..").canonicalize().unwrap();
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap());
     let package = here.join("python/gort");
-    for input in ["build.rs", "src/shim.c"].map(|path| here.join(path)) {
+    for input in ["build.rs", "src/shim.c", "src/trash.c"].map(|path| here.join(path)) {
         println!("cargo:rerun-if-changed={}", input.display());
     }
     for input in ["src", "build.rs", "Cargo.toml", "bindings/c", "bindings/cpp"].map(|path| root.join(path)) {
@@ -42,6 +42,7 @@ fn main() {
 
     cc::Build::new()
         .file(here.join("src/shim.c"))
+        .file(here.join("src/trash.c"))
         .include(python_include())
         .flag("-std=gnu11")
         // For the guards in it.
