@@ -21,7 +21,7 @@ INSTALL ?= install
 # What a program that links libgort.a must link besides.
 LIBS_PRIVATE ?= -lgcc_s -lutil -lrt -lpthread -lm -ldl
 
-.PHONY: build run test install bench stress model check reference tools ctests headers examples preload \
+.PHONY: build run test install bench bench-python stress model check reference tools ctests headers examples preload \
 	build-preload clean help
 
 build: ## Build the release library (the default)
@@ -82,6 +82,16 @@ install: $(if $(SKIP_BUILD),,build-preload) ## Install to PREFIX below DESTDIR (
 bench: build ## Measure: the workloads of bench/c with one and two workers (ARGS=--go: beside Go; --help)
 	bench/run $(ARGS)
 
+BENCH_PYTHON := $(CARGO_TARGET_DIR)/bench-python
+PYTHON ?= python3
+
+bench-python: ## Measure the Python package beside asyncio, uvloop, gevent, trio, ... (ARGS=--quick; --help)
+	@test -d $(BENCH_PYTHON) || $(PYTHON) -m venv $(BENCH_PYTHON)
+	PIP_CONSTRAINT=bench/python/constraints.txt PIP_BUILD_CONSTRAINT=bench/python/constraints.txt \
+	    $(BENCH_PYTHON)/bin/pip install -q -r bench/python/requirements.txt
+	$(BENCH_PYTHON)/bin/pip install -q ./bindings/python
+	$(BENCH_PYTHON)/bin/python bench/python/run $(ARGS)
+
 MINUTES ?= 30
 
 stress: build ## Repeat the concurrency tests for MINUTES=30, or SECONDS=; TASKSET=0: on that CPU alone
@@ -119,4 +129,4 @@ clean: ## Remove all that was built: the whole of CARGO_TARGET_DIR
 	$(CARGO) clean
 
 help: ## List the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14

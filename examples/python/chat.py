@@ -11,6 +11,7 @@ to all and end the program when all have left.
 import re
 import signal
 import sys
+import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -129,7 +130,7 @@ class Server:
     def write(self, client: Client) -> None:
         with client.conn, suppress(OSError, Closed):
             for message in client.outgoing:
-                client.conn.set_write_deadline(PATIENCE)
+                client.conn.set_write_deadline(time.monotonic() + PATIENCE)
                 client.conn.write(message)
         for _ in client.outgoing:  # what still comes is thrown away
             pass
@@ -161,9 +162,13 @@ class Server:
                 sleep(0.01)  # out of descriptors, say: until some client leaves
 
 
+def network_of(address: str) -> str:
+    return "unix" if address.startswith(("/", "@")) else "tcp"
+
+
 def main(address: str) -> int:
     try:
-        listener = net.listen(address)
+        listener = net.listen(address, network_of(address))
     except OSError as error:
         print(f"chat: {address}: {error}", file=sys.stderr)
         return 1

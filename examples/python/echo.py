@@ -16,7 +16,7 @@ from gort import Chan, Closed, WaitGroup, go, net, run, signal_notify, sleep
 
 
 def serve(client: net.Conn) -> None:
-    with client, suppress(OSError):
+    with client, suppress(OSError, Closed):
         while True:
             data = client.read(4096)
             if not data:
@@ -35,9 +35,13 @@ def accept_all(listener: net.Listener) -> None:
             sleep(0.01)  # out of descriptors, say: until some client leaves
 
 
+def network_of(address: str) -> str:
+    return "unix" if address.startswith(("/", "@")) else "tcp"
+
+
 def main(address: str) -> int:
     try:
-        listener = net.listen(address)
+        listener = net.listen(address, network_of(address))
     except OSError as error:
         print(f"echo: {address}: {error}", file=sys.stderr)
         return 1

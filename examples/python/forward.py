@@ -15,6 +15,10 @@ from gort import Chan, Closed, WaitGroup, go, net, run, signal_notify, sleep
 CONNECT_TIME = 10  # seconds
 
 
+def network_of(address: str) -> str:
+    return "unix" if address.startswith(("/", "@")) else "tcp"
+
+
 def complain(what: str, error: Exception) -> None:
     print(f"forward: {what}: {error}", file=sys.stderr, flush=True)
 
@@ -35,7 +39,7 @@ def copy(source: net.Conn, target: net.Conn) -> None:
 def forward(client: net.Conn, address: str) -> None:
     with client:
         try:
-            target = net.dial(address, timeout=CONNECT_TIME)
+            target = net.dial(address, CONNECT_TIME, network_of(address))
         except OSError as error:
             complain(address, error)
             return
@@ -59,7 +63,7 @@ def accept_all(listener: net.Listener, address: str) -> None:
 
 def main(here: str, there: str) -> int:
     try:
-        listener = net.listen(here)
+        listener = net.listen(here, network_of(here))
     except OSError as error:
         complain(here, error)
         return 1
