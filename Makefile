@@ -87,8 +87,10 @@ PYTHON ?= python3
 
 bench-python: ## Measure the Python package beside asyncio, uvloop, gevent, trio, ... (ARGS=--quick; --help)
 	@test -d $(BENCH_PYTHON) || $(PYTHON) -m venv $(BENCH_PYTHON)
-	PIP_CONSTRAINT=bench/python/constraints.txt PIP_BUILD_CONSTRAINT=bench/python/constraints.txt \
-	    $(BENCH_PYTHON)/bin/pip install -q -r bench/python/requirements.txt
+	@export PIP_CONSTRAINT=bench/python/constraints.txt PIP_BUILD_CONSTRAINT=bench/python/constraints.txt; \
+	for peer in $$(cat bench/python/requirements.txt); do \
+	    $(BENCH_PYTHON)/bin/pip install -q "$$peer" || echo "$$peer is not to be had: measured without it"; \
+	done
 	$(BENCH_PYTHON)/bin/pip install -q ./bindings/python
 	$(BENCH_PYTHON)/bin/python bench/python/run $(ARGS)
 
