@@ -42,7 +42,7 @@ def network_of(address: str) -> str:
 def main(address: str) -> int:
     try:
         listener = net.listen(address, network_of(address))
-    except OSError as error:
+    except (OSError, ValueError) as error:
         print(f"echo: {address}: {error}", file=sys.stderr)
         return 1
     signals = Chan[int](1)

@@ -40,7 +40,7 @@ def forward(client: net.Conn, address: str) -> None:
     with client:
         try:
             target = net.dial(address, CONNECT_TIME, network_of(address))
-        except OSError as error:
+        except (OSError, ValueError) as error:
             complain(address, error)
             return
         with target:
@@ -64,7 +64,7 @@ def accept_all(listener: net.Listener, address: str) -> None:
 def main(here: str, there: str) -> int:
     try:
         listener = net.listen(here, network_of(here))
-    except OSError as error:
+    except (OSError, ValueError) as error:
         complain(here, error)
         return 1
     signals = Chan[int](1)

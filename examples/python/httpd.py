@@ -309,7 +309,7 @@ def main(root: str, address: str, patience: float) -> int:
     server = Server(root, patience)
     try:
         listener = net.listen(address, "unix" if address.startswith(("/", "@")) else "tcp")
-    except OSError as error:
+    except (OSError, ValueError) as error:
         print(f"httpd: {address}: {error}", file=sys.stderr)
         return 1
     signals = Chan[int](1)
