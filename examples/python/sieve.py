@@ -5,7 +5,7 @@ The first number that reaches the end of the chain is the next prime, and a filt
 
 from typing import List
 
-from gort import Chan, RecvChan, SendChan, go, run
+from gort import Chan, Closed, RecvChan, SendChan, go, run
 
 LIMIT = 230
 
@@ -30,8 +30,9 @@ def main() -> None:
     end = Chan[int]()
     go(generate, end.tx)
     while True:
-        prime, ok = end.recv_ok()
-        if not ok:
+        try:
+            prime = end.recv()
+        except Closed:
             break
         primes.append(prime)
         longer = Chan[int]()
