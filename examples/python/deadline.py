@@ -31,6 +31,7 @@ def look(ctx: Context, found: SendChan[int], wanted: int, first: int) -> None:
 
 
 def find(parent: Context, wanted: int, seconds: float) -> int:
+    n: int
     found = Chan[int](1)
     with parent.with_timeout(seconds) as ctx, Group(ctx) as searchers:
         for first in range(SEARCHERS):

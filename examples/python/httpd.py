@@ -12,6 +12,7 @@ Requests with a body, ranges and lists of a directory's files are not supported.
 """
 
 import argparse
+import errno
 import mimetypes
 import os
 import re
@@ -263,7 +264,7 @@ class Connection:
         except PermissionError:
             self.say(request, 403)
         except OSError as error:
-            self.say(request, 404 if "long" in error.strerror else 503)
+            self.say(request, 404 if error.errno == errno.ENAMETOOLONG else 503)
         else:
             with os.fdopen(fd, "rb", buffering=0) as file:
                 return self.send_file(request, path, file.fileno())

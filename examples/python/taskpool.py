@@ -25,6 +25,7 @@ def serve(number: int, gate: Optional[RecvChan[None]], reply: SendChan[int]) -> 
 
 
 def fetch(ctx: Context, number: int, gate: Optional[RecvChan[None]]) -> int:
+    answer: int
     reply = Chan[int](1)
     go(serve, number, gate, reply.tx)
     chosen, answer, _ = select(reply, ctx.done)

@@ -41,7 +41,7 @@ def walk(directory: bytes, paths: SendChan[bytes], tables: SendChan[Table]) -> N
     try:
         entries = list(os.scandir(directory))
     except OSError as error:
-        tables.send(Failure(directory, error.strerror))
+        tables.send(Failure(directory, str(error.strerror)))
         return
     for entry in entries:
         if entry.is_dir(follow_symlinks=False):
@@ -62,7 +62,7 @@ def count_file(path: bytes) -> Table:
             for line in lines:
                 words.update(filter(PRINTABLE.search, line.split()))
     except OSError as error:
-        return Failure(path, error.strerror)
+        return Failure(path, str(error.strerror))
     return words
 
 
