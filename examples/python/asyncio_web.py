@@ -15,7 +15,14 @@ from urllib.parse import unquote
 from gort import Chan, RecvChan, SendChan, WaitGroup
 
 WORKERS = 4
-CAPITALS = {"France": "Paris", "Italy": "Rome", "Japan": "Tokyo", "Kenya": "Nairobi", "Peru": "Lima", "Tonga": "Nuku'alofa"}
+CAPITALS = {
+    "France": "Paris",
+    "Italy": "Rome",
+    "Japan": "Tokyo",
+    "Kenya": "Nairobi",
+    "Peru": "Lima",
+    "Tonga": "Nuku'alofa",
+}
 
 
 class Job(NamedTuple):

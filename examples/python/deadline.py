@@ -38,7 +38,7 @@ def find(parent: Context, wanted: int, seconds: float) -> int:
             searchers.go(look, ctx, found.tx, wanted, first)
         chosen, n, _ = select(found, ctx.done)
         if chosen == 1:
-            raise ctx.err()
+            raise ctx.err() or Canceled()
         ctx.cancel()
         return n
 

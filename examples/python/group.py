@@ -6,7 +6,7 @@ raises why. (Fetching is pretended: a page is there after a while.)
 
 from typing import List, NamedTuple
 
-from gort import Context, Group, after, run, select
+from gort import Canceled, Context, Group, after, run, select
 
 
 class Page(NamedTuple):
@@ -19,7 +19,7 @@ def fetch(ctx: Context, page: Page) -> int:
     """The page's words. Waits no longer than until `ctx` is done."""
     chosen, _, _ = select(after(page.seconds), ctx.done)
     if chosen == 1:
-        raise ctx.err()
+        raise ctx.err() or Canceled()
     if not page.words:
         raise FileNotFoundError("no such file or directory")
     return page.words

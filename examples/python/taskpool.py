@@ -8,7 +8,20 @@ stay for ever. The last line counts who is left.
 
 from typing import Dict, Optional, Union
 
-from gort import Chan, Context, DeadlineExceeded, RecvChan, SendChan, WaitGroup, go, gosched, num_goroutines, run, select
+from gort import (
+    Canceled,
+    Chan,
+    Context,
+    DeadlineExceeded,
+    RecvChan,
+    SendChan,
+    WaitGroup,
+    go,
+    gosched,
+    num_goroutines,
+    run,
+    select,
+)
 
 WORKERS, TASKS = 3, 6
 
@@ -30,7 +43,7 @@ def fetch(ctx: Context, number: int, gate: Optional[RecvChan[None]]) -> int:
     go(serve, number, gate, reply.tx)
     chosen, answer, _ = select(reply, ctx.done)
     if chosen == 1:
-        raise ctx.err()
+        raise ctx.err() or Canceled()
     return answer
 
 
