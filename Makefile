@@ -21,8 +21,8 @@ INSTALL ?= install
 # What a program that links libgort.a must link besides.
 LIBS_PRIVATE ?= -lgcc_s -lutil -lrt -lpthread -lm -ldl
 
-.PHONY: build run test install bench bench-python stress model check reference tools ctests headers examples preload \
-	build-preload clean help
+.PHONY: build run test install bench stress model check reference tools ctests headers examples preload \
+	build-preload bench-python test-python test-python-all wheels stress-python clean help
 
 build: ## Build the release library (the default)
 	$(CARGO) build --release --lib
@@ -50,6 +50,7 @@ test: ## Run all tests: of the crate, the header, the installation, C programs, 
 	@$(MAKE) --no-print-directory ctests
 	@$(MAKE) --no-print-directory examples
 	@$(MAKE) --no-print-directory preload
+	@$(MAKE) --no-print-directory test-python
 
 headers: build-preload ## Test gort.h in every C and C++ standard, the exported symbols, the installation
 	ctests/header/run
@@ -65,6 +66,23 @@ examples: build ## Build the examples and the programs of the tutorial, and comp
 preload: build-preload ## Test libgort_preload.so with C programs, libcurl and hiredis (CTEST_ONLY=, QUICK=1)
 	@ctests/preload/run --installed || [ "$$(id -u)" != 0 ] || $(MAKE) --no-print-directory tools
 	ctests/preload/run $(if $(QUICK),--quick)
+
+PYTHON ?= python3
+# Those that pyenv has, of the versions that are supported; else PYTHON.
+PYTHONS ?= $(or $(wildcard $(foreach v,9 10 11 12 13,$(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions/3.$(v).*/bin/python)),$(PYTHON))
+
+test-python: ## Test the Python package with PYTHON=python3, in an environment that is made for it (PYTEST_ARGS=)
+	bindings/python/check $(PYTHON)
+
+test-python-all: ## Test it with all of PYTHONS (default: 3.9 to 3.13, where pyenv has them)
+	bindings/python/check $(PYTHONS)
+
+wheels: ## Build a wheel of the Python package for each of PYTHONS
+	bindings/python/wheels $(PYTHONS)
+
+stress-python: ## Repeat the tests of the Python package for MINUTES=30, or SECONDS=
+	@end=$$(($$(date +%s) + $(or $(SECONDS),$(shell expr $(MINUTES) \* 60)))); \
+	while [ $$(date +%s) -lt $$end ]; do bindings/python/check $(PYTHON) || exit 1; done
 
 install: $(if $(SKIP_BUILD),,build-preload) ## Install to PREFIX below DESTDIR (SKIP_BUILD=1: what is built already)
 	$(INSTALL) -d "$(DESTDIR)$(INCLUDEDIR)/gort" "$(DESTDIR)$(LIBDIR)" "$(DESTDIR)$(PKGCONFIGDIR)"
@@ -83,7 +101,6 @@ bench: build ## Measure: the workloads of bench/c with one and two workers (ARGS
 	bench/run $(ARGS)
 
 BENCH_PYTHON := $(CARGO_TARGET_DIR)/bench-python
-PYTHON ?= python3
 
 bench-python: ## Measure the Python package beside asyncio, uvloop, gevent, trio, ... (ARGS=--quick; --help)
 	@test -d $(BENCH_PYTHON) || $(PYTHON) -m venv $(BENCH_PYTHON)
@@ -131,4 +148,4 @@ clean: ## Remove all that was built: the whole of CARGO_TARGET_DIR
 	$(CARGO) clean
 
 help: ## List the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16

@@ -275,7 +275,7 @@ fn with_initialisers(text: &str) -> String {
             first = false;
         } else if let (Some(values), true) = (&mut values, code.ends_with(';')) {
             assert!(!code.contains('['), "{code}: no initialiser for an array in a struct with a size");
-            values.push(if code.contains('*') {
+            values.push(if code.contains('*') || code.contains("_fn_t ") {
                 "NULL"
             } else if code.starts_with("bool ") {
                 "false"

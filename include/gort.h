@@ -84,6 +84,7 @@ extern "C" {
 #define GORT_EAGAIN          (-EAGAIN)          /**< not ready, the call would have to wait */
 #define GORT_EBUSY           (-EBUSY)           /**< busy or already started */
 #define GORT_ECANCELED       (-ECANCELED)       /**< cancelled */
+#define GORT_EDEADLK         (-EDEADLK)         /**< all goroutines are asleep, or the call would wait for itself */
 #define GORT_EINVAL          (-EINVAL)          /**< invalid argument */
 #define GORT_ENOMEM          (-ENOMEM)          /**< out of memory */
 #define GORT_EPERM           (-EPERM)           /**< operation not permitted */
@@ -256,6 +257,11 @@ int64_t gort_now(void);
 #define GORT_SPAWN_PINNED 1
 
 /**
+ * Goroutines that run on threads of their own: see gort_lane_new(). A handle.
+ */
+typedef struct gort_lane_t gort_lane_t;
+
+/**
  * A goroutine's function. No C++ exception may leave it.
  */
 typedef void (*gort_fn_t)(void *arg);
@@ -280,10 +286,14 @@ typedef struct gort_spawn_options_t {
      * GORT_SPAWN_PINNED, or 0.
      */
     uint32_t flags;
+    /**
+     * The lane to start it in, borrowed. Default: none.
+     */
+    gort_lane_t *lane;
 } gort_spawn_options_t;
 
 /** All fields of a gort_spawn_options_t at their defaults. */
-#define GORT_SPAWN_OPTIONS_INIT { sizeof(gort_spawn_options_t), 0, NULL, 0 }
+#define GORT_SPAWN_OPTIONS_INIT { sizeof(gort_spawn_options_t), 0, NULL, 0, NULL }
 
 /**
  * Start a goroutine that runs `fn(arg)`: Go's `go fn(arg)`. It ends when `fn` returns or calls gort_exit().
@@ -307,12 +317,12 @@ int gort_spawn_copy(gort_fn_t fn_,
                     size_t size);
 
 /**
- * Start a goroutine that runs `fn(arg)`, with a name, a stack size, or bound to one thread.
+ * Start a goroutine that runs `fn(arg)`, with a name, a stack size, bound to one thread, or in a lane.
  *
  * Does not block. `opts` stays the caller's and is copied with its name; NULL means all defaults. `arg` stays
  * the caller's.
  * GORT_OK; GORT_EINVAL: `fn` is NULL, an unknown flag, a stack size over 1 GiB, a bad `size`, or a non-zero
- * byte past the fields known to this library; GORT_ENOMEM. Since 0.1.
+ * byte past the fields known to this library; GORT_ENOMEM; GORT_ECLOSED: the lane is closed. Since 0.1.
  */
 int gort_spawn_with(const gort_spawn_options_t *opts,
                     gort_fn_t fn_,
@@ -387,6 +397,286 @@ void gort_unpin_thread(void);
 /** @} */
 
 /* ---------------------------------------------------------------------------------------------------------- */
+/** @name Deadlocks that are survived
+ *  @{ */
+
+/**
+ * A time in which deadlocks are looked for, from gort_detect_begin() to gort_detect_end(). A handle: reference counted
+ * by gort_detect_retain() and gort_detect_release().
+ */
+typedef struct gort_detect_t gort_detect_t;
+
+/**
+ * Run `fn(arg)` as the main goroutine, as gort_main() does, and wait for its end or for a deadlock: when no goroutine
+ * can run and nothing can wake one, the report that gort_main() would die with is written to the descriptor `dump_fd`
+ * (negative: nowhere), and this returns. The goroutines stay parked, the main goroutine too, until something wakes
+ * them after all, as for example a send by the caller; what is on their stacks is theirs.
+ *
+ * Blocks the calling thread. May be called again afterwards. SIGQUIT ends the process as under gort_main().
+ *
+ * `GORT_OK`: `fn` has returned; `GORT_EDEADLK`: deadlock, or the last goroutine has ended and main by gort_exit();
+ * `GORT_EBUSY`: gort_main(), gort_run() or a time begun by gort_detect_begin() goes on elsewhere; `GORT_EPERM`: the
+ * caller is a goroutine; `GORT_EINVAL`: `fn` is NULL; `GORT_ENOMEM`. Since 0.1.
+ */
+int gort_run(gort_fn_t fn_,
+             void *arg,
+             int dump_fd);
+
+/**
+ * Begin a time in which deadlocks are looked for, for an embedder that makes its main goroutine itself: one of a lane,
+ * say, while the embedder's own thread must wake from time to time. In order: gort_detect_begin(), gort_detect_retain()
+ * for the main goroutine, spawn it; it calls gort_detect_done() and gort_detect_release() at its end; meanwhile the
+ * thread calls gort_detect_wait() until that says other than `GORT_ETIMEDOUT`; then gort_detect_end() and
+ * gort_detect_release().
+ *
+ * Does not block. The caller owns the one reference. SIGQUIT ends the process as under gort_main(), once a thread is in
+ * gort_detect_wait().
+ *
+ * NULL on failure, with a status in `*err` unless `err` is NULL: `GORT_EBUSY`: as for gort_run(); `GORT_ENOMEM`. Else
+ * `*err` is `GORT_OK`. Since 0.1.
+ */
+gort_detect_t *gort_detect_begin(int *err);
+
+/**
+ * Wait until gort_detect_done() was called, there is a deadlock, or `deadline` has passed. For as long as it is in this
+ * call the calling thread counts as one that waits for ever, whatever the deadline: what it does between two calls is
+ * not taken for something that could let a goroutine go on. (A signal handler of a host language could; such a
+ * program is told of a deadlock where there is none.) Between two calls nothing is a deadlock.
+ *
+ * Blocks the calling thread. A deadlock is reported again by each further call for as long as it lasts, and as it was
+ * for gort_run() the report is written to `dump_fd` (negative: nowhere).
+ *
+ * `GORT_OK`: gort_detect_done() was called; `GORT_ETIMEDOUT`; `GORT_EDEADLK`; `GORT_EBUSY`: another thread is in this
+ * call; `GORT_EPERM`: the caller is a goroutine; `GORT_EINVAL`: `d` is NULL, or gort_detect_end() was called. Since 0.1.
+ */
+int gort_detect_wait(gort_detect_t *d,
+                     int64_t deadline,
+                     int dump_fd);
+
+/**
+ * What gort_detect_wait() waits for has happened: it returns `GORT_OK`, now or when it is next called. Does nothing
+ * after gort_detect_end(), so a goroutine that was left in a deadlock may call it however late. NULL does nothing.
+ *
+ * Does not block. Since 0.1.
+ */
+void gort_detect_done(gort_detect_t *d);
+
+/**
+ * Look for deadlocks no more: gort_main(), gort_run() and gort_detect_begin() can be called again. It does nothing if
+ * that was done already.
+ *
+ * Does not block, and gives up no reference.
+ *
+ * `GORT_OK`; `GORT_EBUSY`: a thread is in gort_detect_wait(), and nothing was done; `GORT_EINVAL`: `d` is NULL.
+ * Since 0.1.
+ */
+int gort_detect_end(gort_detect_t *d);
+
+/**
+ * Add a reference and return `d`; NULL returns NULL.
+ *
+ * Does not block. The caller owns the new reference, and gives it up with gort_detect_release(). Since 0.1.
+ */
+gort_detect_t *gort_detect_retain(gort_detect_t *d);
+
+/**
+ * Give up a reference; the last one does what gort_detect_end() does. NULL does nothing.
+ *
+ * Does not block. Since 0.1.
+ */
+void gort_detect_release(gort_detect_t *d);
+
+/** @} */
+
+/* ---------------------------------------------------------------------------------------------------------- */
+/** @name Lanes
+ *  @{ */
+
+/**
+ * `gort_lane_options_t.flags`: never more than `limit` goroutines of the lane run at once. Without it a goroutine that has
+ * kept its thread for 10 ms while others of the lane wait goes on running, but another thread takes its slot.
+ */
+#define GORT_LANE_STRICT 1
+
+/**
+ * A hook of gort_lane_hooks_t that speaks of a thread of the lane. `data` is gort_lane_options_t.data.
+ */
+typedef void (*gort_lane_thread_fn_t)(void *data);
+
+/**
+ * A hook of gort_lane_hooks_t that speaks of a goroutine of the lane. `arg` is what it was spawned with.
+ */
+typedef void (*gort_lane_goroutine_fn_t)(void *data, void *arg);
+
+/**
+ * A hook of gort_lane_hooks_t that asks about a goroutine of the lane.
+ */
+typedef bool (*gort_lane_keeps_fn_t)(void *data, void *arg);
+
+/**
+ * What a lane calls on its threads; each may be NULL.
+ *
+ * All but `keeps_thread` run on the thread's own stack, outside of any goroutine (gort_in_goroutine() is false): they may
+ * block as far as the lane's owner wants that, and may call gort, but must not wait for goroutines of the lane. No C++
+ * exception, and no panic, may leave them. Each thread calls, in this order: thread_start; then any number of times
+ * thread_busy, turns of goroutines, thread_idle; then thread_end. A turn is goroutine_start or goroutine_resume, the
+ * goroutine itself, and goroutine_leave or goroutine_end. At the exit of the process a thread may stop after thread_idle,
+ * for good.
+ */
+typedef struct gort_lane_hooks_t {
+    /**
+     * sizeof(gort_lane_hooks_t)
+     */
+    size_t size;
+    /**
+     * On a new thread of the lane, first of all.
+     */
+    gort_lane_thread_fn_t thread_start;
+    /**
+     * It has got one of the lane's slots and is about to run goroutines. May wait (for a global lock, say).
+     */
+    gort_lane_thread_fn_t thread_busy;
+    /**
+     * It is about to give the slot up: to sleep, to make a call of gort_blocking(), or to end.
+     */
+    gort_lane_thread_fn_t thread_idle;
+    /**
+     * Last of all.
+     */
+    gort_lane_thread_fn_t thread_end;
+    /**
+     * Before a goroutine's first turn.
+     */
+    gort_lane_goroutine_fn_t goroutine_start;
+    /**
+     * Before each later turn.
+     */
+    gort_lane_goroutine_fn_t goroutine_resume;
+    /**
+     * It has parked or yielded. It goes on nowhere before this has returned.
+     */
+    gort_lane_goroutine_fn_t goroutine_leave;
+    /**
+     * It has ended, in whichever way.
+     */
+    gort_lane_goroutine_fn_t goroutine_end;
+    /**
+     * Does the goroutine need this very thread to go on? Asked on its own stack, whenever it is about to park or yield:
+     * true keeps the thread, this time. A lock of gort's may be held meanwhile, so this must not block, nor call gort or
+     * anything that may.
+     */
+    gort_lane_keeps_fn_t keeps_thread;
+} gort_lane_hooks_t;
+
+/** All fields of a gort_lane_hooks_t at their defaults. */
+#define GORT_LANE_HOOKS_INIT { sizeof(gort_lane_hooks_t), NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL }
+
+/**
+ * How a lane is to be; for gort_lane_new(). Zero fields mean the default.
+ */
+typedef struct gort_lane_options_t {
+    /**
+     * sizeof(gort_lane_options_t)
+     */
+    size_t size;
+    /**
+     * How many of its goroutines may run at once, each on a thread: its slots. Default 1.
+     */
+    uint32_t limit;
+    /**
+     * GORT_LANE_STRICT, or 0.
+     */
+    uint32_t flags;
+    /**
+     * Bytes reserved for the stack of each of its goroutines, as in gort_options_t. Default: that of the runtime.
+     */
+    size_t stack_size;
+    /**
+     * What its threads are called (15 bytes of it); copied. Default: "gort-lane".
+     */
+    const char *name;
+    /**
+     * What it calls; copied. Default: nothing.
+     */
+    const gort_lane_hooks_t *hooks;
+    /**
+     * Passed to each hook.
+     */
+    void *data;
+} gort_lane_options_t;
+
+/** All fields of a gort_lane_options_t at their defaults. */
+#define GORT_LANE_OPTIONS_INIT { sizeof(gort_lane_options_t), 0, 0, 0, NULL, NULL, NULL }
+
+/**
+ * Make a lane: goroutines that run on threads of their own, which run no others. Goroutines are started in it by
+ * gort_spawn_with(); they use everything of gort as any others do, and with any others. Threads are started when they
+ * are needed, and those that are too many end after 2 s without work.
+ *
+ * A lane lives until its last handle is released and its last goroutine has ended; then its threads end. In a forked child
+ * the parent's lanes are closed.
+ *
+ * Does not block. `opts` stays the caller's and is copied with its name and hooks; NULL means all defaults. What `data`
+ * points to must stay until the lane's last thread has ended (see gort_lane_close()). The caller owns the handle.
+ * NULL: an unknown flag, a stack size over 1 GiB, a bad `size` (of the options or the hooks), a non-zero byte past the
+ * fields known to this library, or no memory. Since 0.1.
+ */
+gort_lane_t *gort_lane_new(const gort_lane_options_t *opts);
+
+/**
+ * One more handle of a lane, which it returns.
+ *
+ * Does not block. NULL gives NULL. Since 0.1.
+ */
+gort_lane_t *gort_lane_retain(gort_lane_t *lane);
+
+/**
+ * Give a handle up. A lane without handles goes on until its last goroutine has ended.
+ *
+ * Does not block. NULL does nothing. Since 0.1.
+ */
+void gort_lane_release(gort_lane_t *lane);
+
+/**
+ * Close a lane: none of its goroutines starts or goes on any more, those that run do so until they next reach the
+ * scheduler, and its threads end. Those that have not started are gone; the others stay parked for good, and nothing on
+ * their stacks is undone. May be called again, to wait again.
+ *
+ * Blocks until the last thread has returned from `thread_end`, or until `deadline` (GORT_FOREVER: none). The handle stays
+ * the caller's.
+ * GORT_OK; GORT_ETIMEDOUT: some threads have not ended (the lane is closed all the same); GORT_EDEADLK: the caller is on a
+ * thread of the lane, and nothing was done; GORT_EINVAL: `lane` is NULL. In a forked child, of a parent's lane: GORT_OK.
+ * Since 0.1.
+ */
+int gort_lane_close(gort_lane_t *lane,
+                    int64_t deadline);
+
+/**
+ * The lane of the calling goroutine, borrowed; NULL: it is in none, or the caller is no goroutine.
+ *
+ * Does not block and does not start the runtime. Since 0.1.
+ */
+gort_lane_t *gort_lane_current(void);
+
+/**
+ * The number of the calling goroutine, as dumps show it; 0 on a plain thread. Numbers are never used twice.
+ *
+ * Does not block and does not start the runtime. Since 0.1.
+ */
+uint64_t gort_id(void);
+
+/**
+ * Where the stack of the calling goroutine is: from `*low`, above its guard, up to `*high`.
+ *
+ * Does not block and does not start the runtime.
+ * GORT_OK; GORT_EINVAL: the caller is no goroutine, or `low` or `high` is NULL. Then nothing is written. Since 0.1.
+ */
+int gort_stack_bounds(void **low,
+                      void **high);
+
+/** @} */
+
+/* ---------------------------------------------------------------------------------------------------------- */
 /** @name Channels
  *  @{ */
 
@@ -414,8 +704,8 @@ gort_chan_t *gort_chan_new(size_t elem_size,
 gort_chan_t *gort_chan_retain(gort_chan_t *ch);
 
 /**
- * Give up a reference; the last one frees the channel and what is left in its buffer, without closing it.
- * NULL does nothing.
+ * Give up a reference; the last one frees the channel and what is left in its buffer (see gort_chan_new_with()),
+ * without closing it. NULL does nothing.
  *
  * Does not block. `ch` must not be used any more on account of this reference, and while a call waits on the
  * channel somebody must hold one. Since 0.1.
@@ -526,6 +816,99 @@ size_t gort_chan_elem_size(const gort_chan_t *ch);
 /** @} */
 
 /* ---------------------------------------------------------------------------------------------------------- */
+/** @name Channels whose elements own something
+ *  @{ */
+
+/**
+ * A function for an element that leaves a channel without being received: see gort_chan_new_with().
+ */
+typedef void (*gort_chan_drop_fn_t)(void *elem, void *data);
+
+/**
+ * How a channel is to be; for gort_chan_new_with(). Zero fields mean the default.
+ */
+typedef struct gort_chan_options_t {
+    /**
+     * sizeof(gort_chan_options_t)
+     */
+    size_t size;
+    /**
+     * Called for each element that leaves the channel without being received: one that lies in the buffer when the
+     * last reference is released or gort_chan_clear() is called, and one that a receive drops whose `elem` is NULL.
+     * Not for one whose send fails: that stays the sender's. NULL: nothing is called.
+     */
+    gort_chan_drop_fn_t drop;
+    /**
+     * For `drop`.
+     */
+    void *data;
+} gort_chan_options_t;
+
+/** All fields of a gort_chan_options_t at their defaults. */
+#define GORT_CHAN_OPTIONS_INIT { sizeof(gort_chan_options_t), NULL, NULL }
+
+/**
+ * A function for each element in a channel's buffer: see gort_chan_visit().
+ */
+typedef int (*gort_chan_visit_fn_t)(void *elem, void *arg);
+
+/**
+ * Make a channel as gort_chan_new() does, whose elements may own something: `opts->drop` is called for each that
+ * leaves it without being received. It is called with `data`, once, on the thread and stack of whoever releases, clears
+ * or receives; never under a lock, so it may call gort; it must not panic. `elem` points to the element for the call
+ * only, aligned as by malloc() if its size is a multiple of its alignment. NULL if the sizes overflow, there is no
+ * memory, or `opts` has a bad `size` or a non-zero byte past the fields known to this library.
+ *
+ * Does not block. The caller owns the one reference, and gives it up with gort_chan_release(). `opts` stays the
+ * caller's and is copied; NULL means all defaults. Since 0.1.
+ */
+gort_chan_t *gort_chan_new_with(size_t elem_size,
+                                size_t capacity,
+                                const gort_chan_options_t *opts);
+
+/**
+ * Call `visit(elem, arg)` for each element in the buffer, the first in line first, until it returns other than 0; for
+ * garbage collectors. Elements of senders that wait are not in the buffer; the channel of a timer shows none.
+ *
+ * Blocks others who want the channel: `visit` is called under its lock, and must not call gort, block, or change an
+ * element.
+ *
+ * What the last call returned, or 0 if there was none; `GORT_EINVAL`: a pointer is NULL. Since 0.1.
+ */
+int gort_chan_visit(gort_chan_t *ch,
+                    gort_chan_visit_fn_t visit,
+                    void *arg);
+
+/**
+ * Receive and drop as many elements as the buffer holds now, by the channel's `drop` if it has one. Senders that wait
+ * for a place get one, as by any receive. The channel of a timer has none.
+ *
+ * Does not block. The caller holds a reference until this returns.
+ *
+ * How many elements were dropped; `GORT_EINVAL`: `ch` is NULL; `GORT_ENOMEM`: no memory for one element (up to 64 bytes
+ * need none), and nothing was dropped. Since 0.1.
+ */
+int gort_chan_clear(gort_chan_t *ch);
+
+/**
+ * How many wait in the channel just now, to send or to receive: goroutines, threads and gort_select_async(). A select
+ * counts once for each of its cases with this channel. 0 for NULL.
+ *
+ * Does not block; it counts them one by one, under the channel's lock. Since 0.1.
+ */
+size_t gort_chan_waiters(const gort_chan_t *ch);
+
+/**
+ * How many references there are to the channel just now. If all that there are are the caller's, nobody else can add
+ * one. 0 for NULL.
+ *
+ * Does not block. Since 0.1.
+ */
+size_t gort_chan_refs(const gort_chan_t *ch);
+
+/** @} */
+
+/* ---------------------------------------------------------------------------------------------------------- */
 /** @name Select
  *  @{ */
 
@@ -601,6 +984,79 @@ int gort_try_select(gort_case_t *cases,
 int gort_select_until(gort_case_t *cases,
                       size_t n,
                       int64_t deadline);
+
+/** @} */
+
+/* ---------------------------------------------------------------------------------------------------------- */
+/** @name Select that calls a function
+ *  @{ */
+
+/**
+ * A select that was started by gort_select_async(). A handle: reference counted by gort_async_retain() and
+ * gort_async_release().
+ */
+typedef struct gort_async_t gort_async_t;
+
+/**
+ * The function that gort_select_async() calls when a case has been carried out.
+ */
+typedef void (*gort_async_fn_t)(void *arg);
+
+/**
+ * Start a select as gort_select() is, and return: `done(arg)` is called when one of its cases has been carried out and
+ * has its `status`; gort_async_result() says which. For event loops, whose thread must not wait here: `done` tells the
+ * loop. It stands in the channels' queues as a goroutine would, first come, first served.
+ *
+ * Does not block. `done` is called exactly once, unless gort_async_cancel() says true: on the thread and stack of
+ * whoever carries the case out (before this returns if a case is ready at once), with no lock held. It may call what
+ * does not block, and gort_async_release() too; it must not wait, panic, or need much stack. A select that is pending
+ * keeps no deadlock (see gort_main()) from being one: it does nothing by itself, as a thread that waits in gort for ever.
+ *
+ * Cases and elements stay the caller's, and in place until `done` was called or gort_async_cancel() has said true.
+ * A channel is kept in memory until then, but not by a reference: if nobody else holds one, nobody can complete this.
+ * The caller owns the one reference to what is returned, and gives it up with gort_async_release().
+ *
+ * NULL on failure, with a status in `*err` unless `err` is NULL: `GORT_EINVAL`: as for gort_select(), or `done` is NULL;
+ * `GORT_ENOMEM`: no memory. Else `*err` is `GORT_OK`. Since 0.1.
+ */
+gort_async_t *gort_select_async(gort_case_t *cases,
+                                       size_t n,
+                                       gort_async_fn_t done,
+                                       void *arg,
+                                       int *err);
+
+/**
+ * Which case was carried out.
+ *
+ * Does not block.
+ *
+ * The index, 0 or more; `GORT_EAGAIN`: none yet; `GORT_ECANCELED`: none, it was cancelled; `GORT_EINVAL`: `a` is NULL.
+ * Since 0.1.
+ */
+int gort_async_result(gort_async_t *a);
+
+/**
+ * Give the select up, unless a case is being or was carried out. True: none was or will be, nothing was transferred,
+ * `done` is not called, and gort touches the cases and elements no more. False: one was, and `done` was or will be
+ * called; or `a` is NULL. May be called more than once.
+ *
+ * Does not block, and gives up no reference. Since 0.1.
+ */
+bool gort_async_cancel(gort_async_t *a);
+
+/**
+ * Add a reference and return `a`; NULL returns NULL.
+ *
+ * Does not block. The caller owns the new reference, and gives it up with gort_async_release(). Since 0.1.
+ */
+gort_async_t *gort_async_retain(gort_async_t *a);
+
+/**
+ * Give up a reference. That cancels nothing: a select that is pending goes on, and calls `done`. NULL does nothing.
+ *
+ * Does not block. Since 0.1.
+ */
+void gort_async_release(gort_async_t *a);
 
 /** @} */
 
@@ -1087,6 +1543,11 @@ void gort_timer_release(gort_timer_t *t);
 typedef struct gort_ctx_t gort_ctx_t;
 
 /**
+ * A function for a value that nobody needs any more: see gort_ctx_with_value_owned().
+ */
+typedef void (*gort_ctx_destroy_fn_t)(void *value);
+
+/**
  * The root of all contexts: never done, no deadline, no values. Go's `context.Background`.
  *
  * Does not block. There is one; retaining and releasing it does nothing. Never NULL. Since 0.1.
@@ -1134,6 +1595,19 @@ gort_ctx_t *gort_ctx_with_deadline(gort_ctx_t *parent,
 gort_ctx_t *gort_ctx_with_value(gort_ctx_t *parent,
                                        const void *key,
                                        void *value);
+
+/**
+ * Make a child of `parent` as gort_ctx_with_value() does, whose value is its own: `destroy(value)` is called once, when
+ * the last reference to the context is gone, its children's included. It is called on the thread of whoever gave that
+ * up, which may be any, with no lock held; it may call gort, and must not wait or panic. `destroy` NULL: as
+ * gort_ctx_with_value(). NULL if `parent` or `key` is NULL or there is no memory: then `value` stays the caller's.
+ *
+ * Does not block. The caller owns the one reference; `key` stays the caller's, and is never read. Since 0.1.
+ */
+gort_ctx_t *gort_ctx_with_value_owned(gort_ctx_t *parent,
+                                             const void *key,
+                                             void *value,
+                                             gort_ctx_destroy_fn_t destroy);
 
 /**
  * Make a child of `parent` that has its values, but neither its deadline nor its end: Go's
@@ -1843,7 +2317,6 @@ void gort_set_fatal_hook(gort_fatal_hook_t hook,
 #define GORT_EPIPE           (-EPIPE)           /**< broken pipe */
 #define GORT_EDOM            (-EDOM)            /**< numerical argument out of domain */
 #define GORT_ERANGE          (-ERANGE)          /**< numerical result out of range */
-#define GORT_EDEADLK         (-EDEADLK)         /**< resource deadlock avoided */
 #define GORT_ENAMETOOLONG    (-ENAMETOOLONG)    /**< file name too long */
 #define GORT_ENOLCK          (-ENOLCK)          /**< no locks available */
 #define GORT_ENOSYS          (-ENOSYS)          /**< function not implemented */

@@ -4,6 +4,7 @@
 //! whole, because it may be freed by a peer the moment its lock is released, while the call that released it
 //! is still on its way out.
 
+use super::dropper::Dropper;
 use super::element;
 use super::owner::Owner;
 use super::witness::Witness;
@@ -20,6 +21,8 @@ use std::ptr::null_mut;
 const ORPHANED: u8 = 1;
 /// Behind the buffer stands an [`Owner`]. Fixed.
 const OWNED: u8 = 2;
+/// Behind the buffer stands a [`Dropper`]. Fixed. Not together with `OWNED`.
+const DROPS: u8 = 4;
 
 /// The header. What has no comment on who may touch it is guarded by `lock`; the atomics are written under it
 /// as well, and read under it or without.
@@ -31,7 +34,7 @@ pub(crate) struct Chan {
     pub(super) receiving: AtomicBool,
     /// `senders` is not empty.
     pub(super) sending: AtomicBool,
-    /// `ORPHANED`, `OWNED`. Changed under the lock only.
+    /// `ORPHANED`, `OWNED`, `DROPS`. Changed under the lock only.
     bits: AtomicU8,
     /// Handles held by users. Not under the lock.
     refs: AtomicU32,
@@ -72,6 +75,16 @@ impl Chan {
         this
     }
 
+    /// As `new`, for a channel whose elements are given to `dropper` when nobody receives them.
+    pub(crate) fn new_dropping(elem_size: usize, cap: usize, dropper: Dropper) -> *mut Chan {
+        let this = Self::allocate(elem_size, cap, DROPS);
+        if !this.is_null() {
+            // SAFETY: just allocated with a place for it behind the buffer.
+            unsafe { Self::trailer::<Dropper>(this).write_unaligned(dropper) };
+        }
+        this
+    }
+
     fn allocate(elem_size: usize, cap: usize, bits: u8) -> *mut Chan {
         let Some(bytes) = elem_size.checked_mul(cap) else { return null_mut() };
         let Some(layout) = Self::layout(bytes, bits) else { return null_mut() };
@@ -106,8 +119,12 @@ impl Chan {
     /// No over-alignment: elements are copied byte for byte wherever they lie, and `posix_memalign` costs
     /// several times a `malloc`.
     fn layout(bytes: usize, bits: u8) -> Option<Layout> {
-        let owner = if bits & OWNED == 0 { 0 } else { size_of::<Owner>() };
-        let size = size_of::<Chan>().checked_add(bytes)?.checked_add(owner)?;
+        let trailer = match bits & (OWNED | DROPS) {
+            0 => 0,
+            OWNED => size_of::<Owner>(),
+            _ => size_of::<Dropper>(),
+        };
+        let size = size_of::<Chan>().checked_add(bytes)?.checked_add(trailer)?;
         Layout::from_size_align(size, align_of::<Chan>()).ok()
     }
 
@@ -117,7 +134,26 @@ impl Chan {
     /// `this` is live.
     pub(super) unsafe fn owner(this: *mut Chan) -> *mut Owner {
         // SAFETY: the caller's promise.
+        unsafe { Self::trailer(this) }
+    }
+
+    /// What stands behind the buffer, unaligned.
+    ///
+    /// # Safety
+    /// `this` is live.
+    unsafe fn trailer<T>(this: *mut Chan) -> *mut T {
+        // SAFETY: the caller's promise.
         Self::buffer(this).wrapping_add(unsafe { (*this).bytes }).cast()
+    }
+
+    /// Whom an element goes to that nobody receives; `None`: nobody.
+    ///
+    /// # Safety
+    /// `this` is live.
+    #[inline(always)]
+    pub(super) unsafe fn dropper(this: *mut Chan) -> Option<Dropper> {
+        // SAFETY: the caller's promise; where the bit is set, `new_dropping` has written it. It never changes.
+        unsafe { Self::drops(this).then(|| Self::trailer::<Dropper>(this).read_unaligned()) }
     }
 
     /// # Safety
@@ -192,11 +228,20 @@ impl Chan {
         // SAFETY: the caller's promise; the layout is the one `allocate` used, which did not fail. (A model
         // keeps the memory: what comes too late must meet a retired channel, not garbage.)
         unsafe {
-            if Self::is_owned(this) {
-                // Its owner may be on its way into the channel, so we unlock; when it was told, it is out.
+            if (*this).bits.load(Ordering::Relaxed) & (OWNED | DROPS) != 0 {
+                // Nothing of others' is called under the lock. An owner may be on its way into the channel; when it
+                // was told, it is out.
                 Self::unlock(this);
-                let owner = Self::owner(this).read_unaligned();
-                (owner.gone)(owner.arg);
+                if let Some(dropper) = Self::dropper(this) {
+                    (*this).guarded.write();
+                    Self::each(this, |elem| {
+                        dropper.drop(elem);
+                        0
+                    });
+                } else {
+                    let owner = Self::owner(this).read_unaligned();
+                    (owner.gone)(owner.arg);
+                }
             }
             Self::free_untold(this);
         }
@@ -305,6 +350,25 @@ impl Chan {
         unsafe { (*this).bits.load(Ordering::Relaxed) & OWNED != 0 }
     }
 
+    /// Does it have a [`Dropper`]? As for `is_owned`.
+    ///
+    /// # Safety
+    /// `this` is live.
+    #[inline(always)]
+    pub(super) unsafe fn drops(this: *const Chan) -> bool {
+        // SAFETY: the caller's promise.
+        unsafe { (*this).bits.load(Ordering::Relaxed) & DROPS != 0 }
+    }
+
+    /// Handles just now.
+    ///
+    /// # Safety
+    /// `this` is live.
+    pub(crate) unsafe fn refs(this: *const Chan) -> usize {
+        // SAFETY: the caller's promise.
+        unsafe { (*this).refs.load(Ordering::Relaxed) as usize }
+    }
+
     /// Elements in the buffer just now, as its users are told: the place in an owned channel is its owner's, who
     /// may take back what lies there.
     ///
@@ -377,6 +441,25 @@ impl Chan {
             }
             (*this).head = Self::step(this, head + size);
         }
+    }
+
+    /// Visit what is in the buffer, the first in line first, until `visit` says other than 0; that is returned.
+    ///
+    /// # Safety
+    /// The caller holds the lock, or nobody else reaches the channel any more.
+    pub(super) unsafe fn each(this: *mut Chan, mut visit: impl FnMut(*mut u8) -> i32) -> i32 {
+        // SAFETY: the caller's promise; from `head` on there are `len` elements in the ring.
+        unsafe {
+            let (size, mut at) = ((*this).elem_size, (*this).head);
+            for _ in 0..(*this).len.load(Ordering::Relaxed) {
+                let stop = visit(Self::buffer(this).add(at));
+                if stop != 0 {
+                    return stop;
+                }
+                at = Self::step(this, at + size);
+            }
+        }
+        0
     }
 
     #[inline(always)]

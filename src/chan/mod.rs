@@ -8,7 +8,10 @@
 //! | `ops.rs` | send, receive, close: try, wait, wait until |
 //! | `select.rs` | choosing one of several |
 //! | `lock_set.rs` | locking the channels of a select in one order |
+//! | `pending.rs` | a select whose waiter is a callback |
 //! | `owner.rs` | channels that a timer feeds |
+//! | `dropper.rs` | channels whose elements own something |
+//! | `census.rs` | what is in a channel, and who waits |
 //! | `element.rs`, `random.rs`, `witness.rs` | copying, fair choice, what a loom model sees |
 //!
 //! The one thing to know: **whoever makes a transfer happen does the whole of it under the channel's lock, and
@@ -33,11 +36,14 @@
 //! with a deadline) *pins* the channel while it is queued there, and a pinned channel outlives its references
 //! until the pin is taken out. A channel with an *owner* ([`Owner`]) tells it before it is freed.
 
+mod census;
 mod channel;
+mod dropper;
 mod element;
 mod lock_set;
 mod ops;
 mod owner;
+mod pending;
 mod random;
 mod select;
 mod transfer;
@@ -50,7 +56,9 @@ mod model;
 mod tests;
 
 pub(crate) use channel::Chan;
+pub(crate) use dropper::{Dropper, select_dropping, try_select_dropping};
 pub(crate) use owner::{Handed, Owner};
+pub(crate) use pending::{Async, Done, Progress, select_async};
 pub(crate) use select::{Case, MAX_CASES, Selected, select, try_select};
 
 /// How a call on one channel ended.
@@ -65,7 +73,13 @@ pub(crate) enum Outcome {
     NotReady,
     /// The deadline passed first.
     TimedOut,
+    /// No room for an element that is received to be dropped; nothing was received.
+    NoMemory,
 }
+
+/// As the status of a case that was carried out: GORT_OK and GORT_ECLOSED.
+pub(crate) const STATUS_DONE: i32 = 0;
+pub(crate) const STATUS_CLOSED: i32 = -4001;
 
 /// What a call does to a channel, by the numbers of the ABI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

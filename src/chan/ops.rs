@@ -36,7 +36,7 @@ impl Chan {
         }
     }
 
-    /// Waits. `Done` or `Closed`.
+    /// Waits. `Done`, `Closed` or, `elem` null, `NoMemory`.
     ///
     /// # Safety
     /// As said above.
@@ -44,6 +44,9 @@ impl Chan {
     pub(crate) unsafe fn recv(this: *mut Chan, elem: *mut u8) -> Outcome {
         // SAFETY: the caller's promise; `wait` takes the lock over.
         unsafe {
+            if elem.is_null() && Self::drops(this) {
+                return Self::recv_to_drop(this, |elem| Self::recv(this, elem));
+            }
             Self::lock(this);
             let step = Self::recv_locked(this, elem);
             if step.outcome == Outcome::NotReady {
@@ -69,7 +72,7 @@ impl Chan {
         }
     }
 
-    /// Does not wait. `Done`, `Closed` or `NotReady`.
+    /// Does not wait. `Done`, `Closed`, `NotReady` or, `elem` null, `NoMemory`.
     ///
     /// # Safety
     /// As said above.
@@ -77,6 +80,9 @@ impl Chan {
     pub(crate) unsafe fn try_recv(this: *mut Chan, elem: *mut u8) -> Outcome {
         // SAFETY: the caller's promise.
         unsafe {
+            if elem.is_null() && Self::drops(this) {
+                return Self::recv_to_drop(this, |elem| Self::try_recv(this, elem));
+            }
             match Self::refuses_recv(this) {
                 Outcome::Closed => {
                     element::zero(elem, (*this).elem_size);
@@ -114,13 +120,16 @@ impl Chan {
         }
     }
 
-    /// Waits until `deadline`. `Done`, `Closed` or `TimedOut`.
+    /// Waits until `deadline`. `Done`, `Closed`, `TimedOut` or, `elem` null, `NoMemory`.
     ///
     /// # Safety
     /// As said above.
     pub(crate) unsafe fn recv_until(this: *mut Chan, elem: *mut u8, deadline: i64) -> Outcome {
         // SAFETY: the caller's promise; `wait` takes the lock over.
         unsafe {
+            if elem.is_null() && Self::drops(this) {
+                return Self::recv_to_drop(this, |elem| Self::recv_until(this, elem, deadline));
+            }
             let tried = Self::try_recv(this, elem);
             if tried != Outcome::NotReady {
                 return tried;
@@ -163,6 +172,31 @@ impl Chan {
                 return Outcome::TimedOut;
             }
             Waiter::outcome(waiter)
+        }
+    }
+
+    /// As `try_send`, and leave it to the caller, who may hold a lock now, to wake the receiver, if there is one.
+    ///
+    /// # Safety
+    /// As said above; `woken` is woken afterwards.
+    pub(crate) unsafe fn try_send_into(this: *mut Chan, elem: *const u8, woken: &mut WakeList) -> Outcome {
+        // SAFETY: the caller's promise; as in `send_locked`, save that the waiter itself is kept.
+        unsafe {
+            Self::lock(this);
+            if !(*this).closed.load(Ordering::Relaxed) && (*this).receiving.load(Ordering::Relaxed) {
+                let receiver = Self::claim_receiver(this);
+                if !receiver.is_null() {
+                    Waiter::give(receiver, elem, (*this).elem_size);
+                    woken.push(receiver.cast());
+                    Self::unlock(this);
+                    return Outcome::Done;
+                }
+            }
+            // Nobody waits: it goes into the buffer, or nowhere.
+            let step = Self::send_locked(this, elem);
+            debug_assert!(step.peer.is_null());
+            Self::unlock(this);
+            step.outcome
         }
     }
 

@@ -41,7 +41,7 @@ pub(crate) struct Case {
     /// Read from (send), or written to or null (receive).
     pub(crate) elem: *mut u8,
     pub(crate) op: Op,
-    /// The ABI's; not used here.
+    /// The ABI's; only [`super::pending`] writes it.
     pub(crate) status: i32,
 }
 
@@ -53,6 +53,12 @@ pub(super) struct Cases {
 }
 
 impl Cases {
+    /// # Safety
+    /// `first` points to `len` cases, which stay in place and unchanged for as long as this is used.
+    pub(super) unsafe fn new(first: *const Case, len: usize) -> Self {
+        Cases { first, len }
+    }
+
     pub(super) fn len(self) -> usize {
         self.len
     }
@@ -163,7 +169,7 @@ fn refusal(settled: Selected, deadline: Option<i64>) -> Selected {
     if settled == Selected::NotReady && deadline.is_some() { Selected::TimedOut } else { settled }
 }
 
-fn reserve<T>(len: usize) -> Option<Vec<T>> {
+pub(super) fn reserve<T>(len: usize) -> Option<Vec<T>> {
     let mut vec = Vec::new();
     vec.try_reserve_exact(len).ok()?;
     Some(vec)
@@ -189,7 +195,7 @@ unsafe fn attempt(case: Case) -> Outcome {
 ///
 /// # Safety
 /// As for [`try_select`].
-unsafe fn poll(cases: Cases, order: &mut [u16]) -> Option<Selected> {
+pub(super) unsafe fn poll(cases: Cases, order: &mut [u16]) -> Option<Selected> {
     let mut random = Random::new();
     for at in 0..order.len() {
         order.swap(at, at + random.below(order.len() - at));
@@ -226,6 +232,28 @@ unsafe fn settle(
     unsafe {
         let set = LockSet::new(cases, sorted);
         set.lock();
+        if let Some(chosen) = commit(cases, set, order) {
+            return chosen;
+        }
+        match wait_until {
+            Some(deadline) => park(cases, set, waiters.as_mut_ptr().cast(), deadline),
+            None => {
+                set.unlock();
+                Selected::NotReady
+            }
+        }
+    }
+}
+
+/// Step 2, once all is locked: carry out the first case that is ready, and unlock all. `None`: there is none, and all is
+/// locked still.
+///
+/// # Safety
+/// As for [`settle`]; the caller holds the locks of `set`.
+#[inline(always)]
+pub(super) unsafe fn commit(cases: Cases, set: LockSet, order: &[u16]) -> Option<Selected> {
+    // SAFETY: the caller's promise.
+    unsafe {
         for &index in order {
             let Case { chan, elem, op, .. } = cases.get(index.into());
             if chan.is_null() {
@@ -237,16 +265,51 @@ unsafe fn settle(
             };
             if step.outcome != Outcome::NotReady {
                 set.unlock_others(chan);
-                return Selected::Case(index.into(), step.finish(chan));
+                return Some(Selected::Case(index.into(), step.finish(chan)));
             }
         }
-        match wait_until {
-            Some(deadline) => park(cases, set, waiters.as_mut_ptr().cast(), deadline),
-            None => {
-                set.unlock();
-                Selected::NotReady
+    }
+    None
+}
+
+/// The first half of step 3: queue a waiter for every case.
+///
+/// # Safety
+/// The caller holds the locks of `set`; `waiters` has room for all cases. Waiters and `wait` stay in place until none
+/// of them is queued any more.
+#[inline(always)]
+pub(super) unsafe fn enqueue(cases: Cases, set: LockSet, waiters: *mut Waiter, wait: *const Wait) {
+    // SAFETY: the caller's promise. `id` is 1 up to 65536.
+    unsafe {
+        set.each(|group| {
+            set.each_case(group, |index, next| {
+                let Case { op, elem, .. } = cases.get(index);
+                let waiter = waiters.add(index);
+                waiter.write(Waiter::new(wait, index as u32 + 1, op, elem));
+                (*waiter).ring = waiters.add(next);
+            });
+            Chan::pin(group.chan);
+            set.each_case(group, |index, _| Chan::enqueue(group.chan, waiters.add(index)));
+        });
+    }
+}
+
+/// Take out of the queues what was not served: of all channels but that of the case that was.
+///
+/// # Safety
+/// The waiters of `set` were queued by [`enqueue`], and the wait was won: by case `winner`, or by none (`None`). The
+/// caller holds no lock. Called once.
+#[inline(always)]
+pub(super) unsafe fn withdraw(cases: Cases, set: LockSet, waiters: *mut Waiter, winner: Option<usize>) {
+    // SAFETY: the caller's promise. Of the winner's channel nothing of ours is left; it may be gone. The others are
+    // pinned.
+    unsafe {
+        let winner = winner.map_or(null_mut(), |index| cases.get(index).chan);
+        set.each(|group| {
+            if group.chan != winner {
+                Chan::withdraw(group.chan, waiters.add(set.first_case(group)));
             }
-        }
+        });
     }
 }
 
@@ -264,18 +327,9 @@ unsafe fn park(cases: Cases, set: LockSet, waiters: *mut Waiter, deadline: i64) 
     // SAFETY: wait, waiters and set live in frames that outlast this call. It returns only when each channel of
     // the set was either unlocked by the one who won there, or locked again in `withdraw`; both come after
     // its unlock in the release step, which after the last of them touches nothing of these frames (see
-    // `LockSet::each`). `id` is 1 up to 65536.
+    // `LockSet::each`).
     unsafe {
-        set.each(|group| {
-            set.each_case(group, |index, next| {
-                let Case { op, elem, .. } = cases.get(index);
-                let waiter = waiters.add(index);
-                waiter.write(Waiter::new(wait, index as u32 + 1, op, elem));
-                (*waiter).ring = waiters.add(next);
-            });
-            Chan::pin(group.chan);
-            set.each_case(group, |index, _| Chan::enqueue(group.chan, waiters.add(index)));
-        });
+        enqueue(cases, set, waiters, wait);
 
         // With no channel at all nothing would keep this frame until the step has read it: the deadline may
         // pass before it runs.
@@ -285,17 +339,12 @@ unsafe fn park(cases: Cases, set: LockSet, waiters: *mut Waiter, deadline: i64) 
             (*wait).block(unlock_all, (&raw const set).cast_mut().cast())
         };
 
-        // Of the winner's channel nothing of ours is left; it may be gone. The others are pinned.
-        let winner = if won == TIMED_OUT { null_mut() } else { cases.get(won as usize - 1).chan };
-        set.each(|group| {
-            if group.chan != winner {
-                Chan::withdraw(group.chan, waiters.add(set.first_case(group)));
-            }
-        });
         if won == TIMED_OUT {
+            withdraw(cases, set, waiters, None);
             return Selected::TimedOut;
         }
         let index = won as usize - 1;
+        withdraw(cases, set, waiters, Some(index));
         Selected::Case(index, Waiter::outcome(waiters.add(index)))
     }
 }

@@ -1,7 +1,7 @@
 //! What all contexts have: references, the chain of parents, values.
 //!
 //! The one thing to know: there are three kinds below the background, and each begins with a [`Ctx`]. One that
-//! can be cancelled is a [`Canceller`]; one with a value is a [`Pair`]; one that shields those below it from the
+//! can be cancelled is a [`Canceller`]; one with a value is a [`Pair`], or an [`OwnedPair`], which begins with one; one that shields those below it from the
 //! cancels above has nothing but the `Ctx`. What is asked often is found without a walk: a context knows the
 //! nearest canceller and the nearest value at or above it.
 
@@ -36,6 +36,7 @@ enum Kind {
     Background,
     Canceller,
     Pair,
+    OwnedPair,
     Shield,
 }
 
@@ -46,6 +47,16 @@ struct Pair {
     key: *const c_void,
     value: *mut c_void,
 }
+
+/// A context with a value that is the context's own.
+#[repr(C)]
+struct OwnedPair {
+    pair: Pair,
+    destroy: Destroy,
+}
+
+/// The host's function for the value of a context that is freed.
+pub(crate) type Destroy = unsafe extern "C" fn(value: *mut c_void);
 
 // SAFETY: the background is shared by all; it is never changed.
 unsafe impl Sync for Ctx {}
@@ -85,6 +96,27 @@ impl Ctx {
             unsafe {
                 let canceller = Self::canceller(parent);
                 this.write(Pair { ctx: Self::child_of(parent, Kind::Pair, canceller, this), key, value });
+            }
+        }
+        this.cast()
+    }
+
+    /// As `with_value`, for a value that is given to `destroy` when the context is freed; not if this is null.
+    ///
+    /// # Safety
+    /// As for `with_value`; `destroy` may be called with `value`.
+    pub(crate) unsafe fn with_value_owned(
+        parent: *mut Ctx,
+        key: *const c_void,
+        value: *mut c_void,
+        destroy: Destroy,
+    ) -> *mut Ctx {
+        let this: *mut OwnedPair = allocate();
+        if !this.is_null() {
+            // SAFETY: fresh memory; the caller's promise. It begins with the `Pair`.
+            unsafe {
+                let ctx = Self::child_of(parent, Kind::OwnedPair, Self::canceller(parent), this.cast());
+                this.write(OwnedPair { pair: Pair { ctx, key, value }, destroy });
             }
         }
         this.cast()
@@ -245,6 +277,11 @@ impl Ctx {
                 match (*this).kind {
                     Kind::Canceller => Canceller::free(this.cast()),
                     Kind::Pair => Self::free::<Pair>(this),
+                    Kind::OwnedPair => {
+                        let OwnedPair { pair: Pair { value, .. }, destroy } = this.cast::<OwnedPair>().read();
+                        Self::free::<OwnedPair>(this);
+                        destroy(value);
+                    }
                     _ => Self::free::<Ctx>(this),
                 }
                 this = parent;

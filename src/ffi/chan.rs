@@ -1,6 +1,6 @@
 //! Channels: typed queues between goroutines and threads, as in Go.
 
-use super::status::{EAGAIN, ECLOSED, EINVAL, ETIMEDOUT, OK};
+use super::status::{EAGAIN, ECLOSED, EINVAL, ENOMEM, ETIMEDOUT, OK};
 use crate::chan::{Chan, Outcome};
 use std::ffi::{c_int, c_void};
 
@@ -11,7 +11,7 @@ pub struct gort_chan_t {
     _opaque: [u8; 0],
 }
 
-fn core(ch: *mut gort_chan_t) -> *mut Chan {
+pub(super) fn core(ch: *mut gort_chan_t) -> *mut Chan {
     ch.cast()
 }
 
@@ -21,6 +21,7 @@ pub(super) fn status(outcome: Outcome) -> c_int {
         Outcome::Closed => ECLOSED,
         Outcome::NotReady => EAGAIN,
         Outcome::TimedOut => ETIMEDOUT,
+        Outcome::NoMemory => ENOMEM,
     }
 }
 
@@ -59,8 +60,8 @@ pub unsafe extern "C" fn gort_chan_retain(ch: *mut gort_chan_t) -> *mut gort_cha
     ch
 }
 
-/// Give up a reference; the last one frees the channel and what is left in its buffer, without closing it.
-/// NULL does nothing.
+/// Give up a reference; the last one frees the channel and what is left in its buffer (see gort_chan_new_with()),
+/// without closing it. NULL does nothing.
 ///
 /// Does not block. `ch` must not be used any more on account of this reference, and while a call waits on the
 /// channel somebody must hold one. Since 0.1.

@@ -99,6 +99,38 @@ pub unsafe extern "C" fn gort_ctx_with_value(
     unsafe { Ctx::with_value(core(parent), key, value) }.cast()
 }
 
+/// A function for a value that nobody needs any more: see gort_ctx_with_value_owned().
+pub type gort_ctx_destroy_fn_t = Option<unsafe extern "C" fn(value: *mut c_void)>;
+
+/// Make a child of `parent` as gort_ctx_with_value() does, whose value is its own: `destroy(value)` is called once, when
+/// the last reference to the context is gone, its children's included. It is called on the thread of whoever gave that
+/// up, which may be any, with no lock held; it may call gort, and must not wait or panic. `destroy` NULL: as
+/// gort_ctx_with_value(). NULL if `parent` or `key` is NULL or there is no memory: then `value` stays the caller's.
+///
+/// Does not block. The caller owns the one reference; `key` stays the caller's, and is never read. Since 0.1.
+///
+/// # Safety
+/// `parent` is NULL or live; `destroy` may be called with `value` on any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gort_ctx_with_value_owned(
+    parent: *mut gort_ctx_t,
+    key: *const c_void,
+    value: *mut c_void,
+    destroy: gort_ctx_destroy_fn_t,
+) -> *mut gort_ctx_t {
+    if parent.is_null() || key.is_null() {
+        return null_mut();
+    }
+    // SAFETY: the caller's promise.
+    unsafe {
+        match destroy {
+            Some(destroy) => Ctx::with_value_owned(core(parent), key, value, destroy),
+            None => Ctx::with_value(core(parent), key, value),
+        }
+        .cast()
+    }
+}
+
 /// Make a child of `parent` that has its values, but neither its deadline nor its end: Go's
 /// `context.WithoutCancel`. For what must be finished though the rest is given up. NULL if `parent` is NULL or
 /// there is no memory.

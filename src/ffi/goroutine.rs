@@ -3,6 +3,7 @@
 use super::status;
 use crate::coroutine::Class;
 use crate::fatal::fatal;
+use crate::sched::lane::{self, Refused};
 use crate::sched::{self, Extra, Spawn};
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 
@@ -12,6 +13,12 @@ pub type gort_fn_t = Option<unsafe extern "C" fn(arg: *mut c_void)>;
 /// `gort_spawn_options_t.flags`: the goroutine never changes its OS thread once it has started. It shares that
 /// thread with other goroutines; to have it alone, call gort_lock_thread().
 pub const GORT_SPAWN_PINNED: u32 = 1;
+
+/// Goroutines that run on threads of their own: see gort_lane_new(). A handle.
+#[derive(Debug)]
+pub struct gort_lane_t {
+    _opaque: [u8; 0],
+}
 
 /// How a goroutine is to be started; for gort_spawn_with(). Zero fields mean the default.
 #[repr(C)]
@@ -25,6 +32,8 @@ pub struct gort_spawn_options_t {
     pub name: *const c_char,
     /// GORT_SPAWN_PINNED, or 0.
     pub flags: u32,
+    /// The lane to start it in, borrowed. Default: none.
+    pub lane: *mut gort_lane_t,
 }
 
 // SAFETY: `repr(C)`, `size` first, integers and a pointer.
@@ -101,15 +110,15 @@ unsafe extern "C" fn spawn_copy(fn_: gort_fn_t, args: *const c_void, size: usize
     spawn(Spawn { body, arg, class: None, flags: 0, extra, at_end: None }, site)
 }
 
-/// Start a goroutine that runs `fn(arg)`, with a name, a stack size, or bound to one thread.
+/// Start a goroutine that runs `fn(arg)`, with a name, a stack size, bound to one thread, or in a lane.
 ///
 /// Does not block. `opts` stays the caller's and is copied with its name; NULL means all defaults. `arg` stays
 /// the caller's.
 /// GORT_OK; GORT_EINVAL: `fn` is NULL, an unknown flag, a stack size over 1 GiB, a bad `size`, or a non-zero
-/// byte past the fields known to this library; GORT_ENOMEM. Since 0.1.
+/// byte past the fields known to this library; GORT_ENOMEM; GORT_ECLOSED: the lane is closed. Since 0.1.
 ///
 /// # Safety
-/// `opts` is NULL or points to `opts->size` readable bytes; `fn_` may be called with `arg` on another thread.
+/// `opts` is NULL or points to `opts->size` readable bytes, its lane is NULL or live; `fn_` may be called with `arg` on another thread.
 #[unsafe(no_mangle)]
 #[cfg_attr(target_arch = "x86_64", unsafe(naked))]
 pub unsafe extern "C" fn gort_spawn_with(
@@ -152,7 +161,16 @@ unsafe extern "C" fn spawn_with(
         }
     };
     let flags = if opts.flags & GORT_SPAWN_PINNED != 0 { sched::PINNED } else { 0 };
-    spawn(Spawn { body, arg, class, flags, extra, at_end: None }, site)
+    let goroutine = Spawn { body, arg, class, flags, extra, at_end: None };
+    if opts.lane.is_null() {
+        return spawn(goroutine, site);
+    }
+    // SAFETY: the caller's promise.
+    match unsafe { lane::spawn(opts.lane.cast_const().cast(), goroutine, site) } {
+        Ok(()) => status::OK,
+        Err(Refused::NoMemory) => status::ENOMEM,
+        Err(Refused::Closed) => status::ECLOSED,
+    }
 }
 
 /// `Box::new` that does not end the process when there is no memory.
@@ -170,7 +188,7 @@ fn boxed<T>(value: T) -> Option<Box<T>> {
 }
 
 /// A copy of `text`; `None`: no memory.
-fn copied(text: &CStr) -> Option<CString> {
+pub(super) fn copied(text: &CStr) -> Option<CString> {
     let bytes = text.to_bytes();
     let mut copy = Vec::new();
     // One more for the NUL, so that `CString` need not make room for it.

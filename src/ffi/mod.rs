@@ -26,11 +26,23 @@ pub mod runtime;
 /// Goroutines
 pub mod goroutine;
 
+/// Deadlocks that are survived
+pub mod detect;
+
+/// Lanes
+pub mod lane;
+
 /// Channels
 pub mod chan;
 
+/// Channels whose elements own something
+pub mod chan_own;
+
 /// Select
 pub mod select;
+
+/// Select that calls a function
+pub mod select_async;
 
 /// Mutexes, wait groups
 pub mod sync;

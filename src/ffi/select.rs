@@ -53,12 +53,14 @@ const _: () = {
 /// (`GORT_SEND`) or writable (`GORT_RECV`) for an element.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gort_select(cases: *mut gort_case_t, n: usize) -> c_int {
-    // SAFETY: the caller's promise; `invalid` has looked.
+    // SAFETY: the caller's promise; `sort_of` has looked.
     unsafe {
-        if invalid(cases, n) {
-            return EINVAL;
-        }
-        report(cases, chan::select(cases.cast(), n, FOREVER))
+        let selected = match sort_of(cases, n) {
+            Sort::Invalid => return EINVAL,
+            Sort::Usual => chan::select(cases.cast(), n, FOREVER),
+            Sort::Discards => chan::select_dropping(cases.cast(), n, FOREVER),
+        };
+        report(cases, selected)
     }
 }
 
@@ -74,12 +76,14 @@ pub unsafe extern "C" fn gort_select(cases: *mut gort_case_t, n: usize) -> c_int
 /// As for `gort_select`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gort_try_select(cases: *mut gort_case_t, n: usize) -> c_int {
-    // SAFETY: the caller's promise; `invalid` has looked.
+    // SAFETY: the caller's promise; `sort_of` has looked.
     unsafe {
-        if invalid(cases, n) {
-            return EINVAL;
-        }
-        report(cases, chan::try_select(cases.cast(), n))
+        let selected = match sort_of(cases, n) {
+            Sort::Invalid => return EINVAL,
+            Sort::Usual => chan::try_select(cases.cast(), n),
+            Sort::Discards => chan::try_select_dropping(cases.cast(), n),
+        };
+        report(cases, selected)
     }
 }
 
@@ -95,30 +99,46 @@ pub unsafe extern "C" fn gort_try_select(cases: *mut gort_case_t, n: usize) -> c
 /// As for `gort_select`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gort_select_until(cases: *mut gort_case_t, n: usize, deadline: i64) -> c_int {
-    // SAFETY: the caller's promise; `invalid` has looked.
+    // SAFETY: the caller's promise; `sort_of` has looked.
     unsafe {
-        if invalid(cases, n) {
-            return EINVAL;
-        }
-        report(cases, chan::select(cases.cast(), n, deadline))
+        let selected = match sort_of(cases, n) {
+            Sort::Invalid => return EINVAL,
+            Sort::Usual => chan::select(cases.cast(), n, deadline),
+            Sort::Discards => chan::select_dropping(cases.cast(), n, deadline),
+        };
+        report(cases, selected)
     }
 }
 
-/// Are these cases that the core must not see?
-///
+/// What kind of cases these are.
+#[derive(PartialEq, Eq)]
+pub(super) enum Sort {
+    /// The core must not see them.
+    Invalid,
+    Usual,
+    /// Some receive has no memory for its element.
+    Discards,
+}
+
 /// # Safety
 /// As for `gort_select`.
 #[inline(always)]
-unsafe fn invalid(cases: *const gort_case_t, n: usize) -> bool {
+pub(super) unsafe fn sort_of(cases: *const gort_case_t, n: usize) -> Sort {
     if n > MAX_CASES || (n != 0 && cases.is_null()) {
-        return true;
+        return Sort::Invalid;
     }
-    (0..n).any(|index| {
+    let mut sort = Sort::Usual;
+    for index in 0..n {
         // SAFETY: in range; the channel is live if it is not NULL.
-        unsafe {
+        let invalid = unsafe {
             let case = &*cases.add(index);
             match case.op {
-                GORT_RECV => false,
+                GORT_RECV => {
+                    if case.elem.is_null() {
+                        sort = Sort::Discards;
+                    }
+                    false
+                }
                 GORT_SEND => {
                     case.elem.is_null()
                         && !case.chan.is_null()
@@ -126,8 +146,12 @@ unsafe fn invalid(cases: *const gort_case_t, n: usize) -> bool {
                 }
                 _ => true,
             }
+        };
+        if invalid {
+            return Sort::Invalid;
         }
-    })
+    }
+    sort
 }
 
 /// # Safety

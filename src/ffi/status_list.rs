@@ -20,6 +20,7 @@ macro_rules! status_list {
             EAGAIN "not ready, the call would have to wait";
             EBUSY "busy or already started";
             ECANCELED "cancelled";
+            EDEADLK "all goroutines are asleep, or the call would wait for itself";
             EINVAL "invalid argument";
             ENOMEM "out of memory";
             EPERM "operation not permitted";
@@ -55,7 +56,6 @@ macro_rules! status_list {
             EPIPE "broken pipe";
             EDOM "numerical argument out of domain";
             ERANGE "numerical result out of range";
-            EDEADLK "resource deadlock avoided";
             ENAMETOOLONG "file name too long";
             ENOLCK "no locks available";
             ENOSYS "function not implemented";

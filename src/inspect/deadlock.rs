@@ -21,21 +21,26 @@
 //! not run yet was counted out by its waker. From that instant on only what `Quiet` then looks at could wake anybody.
 //! The thread in `gort_main` counts as one that waits: what it does there is all our own.
 //!
-//! It is asked only while a `gort_main` runs: what a host does that never calls it is its own affair.
+//! The thread in `gort_run` or `gort_detect_wait` likewise; whoever finds a deadlock there has that thread look for
+//! itself (`sched/detect.rs`). It is asked only while one of these runs: what a host does that never calls them is its
+//! own affair.
 //!
 //! [`Accounted::covers`]: crate::primitive::Accounted::covers
 //! [`Quiet`]: crate::sched::quiet::Quiet
 
 use crate::fatal;
-use crate::primitive::atomic::{AtomicBool, Ordering};
+use crate::primitive::atomic::{AtomicBool, AtomicU32, Ordering};
 use crate::primitive::{ACCOUNTED, FOREVER, now, threads, threads_at_a_glance};
 use crate::sched::poll::{FIRST, LONGEST, Poll};
-use crate::sched::{quiet, ring};
+use crate::sched::{look_now, quiet, ring};
 
-/// A `gort_main` is running.
-static WATCHED: AtomicBool = AtomicBool::new(false);
+/// What a deadlock leads to: `OFF` (nobody asks), `RETURNS` (the thread that waits is told), `ENDS` (the process).
+static WATCHED: AtomicU32 = AtomicU32::new(OFF);
+const OFF: u32 = 0;
+const RETURNS: u32 = 1;
+const ENDS: u32 = 2;
 static POLL: Poll = Poll::new();
-/// Somebody has found a deadlock.
+/// Somebody has found a deadlock that ends the process.
 static FOUND: AtomicBool = AtomicBool::new(false);
 
 /// What a look finds.
@@ -44,27 +49,30 @@ enum Find {
     Awake,
     /// Nobody in gort; but there are threads that we know nothing of.
     Outsiders,
-    /// Nobody at all. There are so many goroutines.
-    Deadlock(usize),
+    /// Nobody at all.
+    Deadlock(Deadlock),
 }
 
-/// The main goroutine begins; the thread in `gort_main` counts as waiting from here on. To be called by the main
-/// goroutine: before there is one, that thread is about to make it, and others may be at rest.
-pub(crate) fn begin() {
+struct Deadlock {
+    goroutines: usize,
+    /// It ends the process.
+    ends: bool,
+}
+
+/// Watch. The thread that will wait for the end is not counted in yet, so nothing is a deadlock.
+pub(crate) fn begin(ends: bool) {
     POLL.forget();
-    ACCOUNTED.add();
-    WATCHED.store(true, Ordering::SeqCst);
+    WATCHED.store(if ends { ENDS } else { RETURNS }, Ordering::SeqCst);
 }
 
-/// The main goroutine has returned: the thread in `gort_main` goes on. To be called before it is told.
+/// Watch no more. The thread that has waited for this was counted out.
 pub(crate) fn end() {
-    WATCHED.store(false, Ordering::SeqCst);
-    ACCOUNTED.sub();
+    WATCHED.store(OFF, Ordering::SeqCst);
 }
 
 /// In a forked child: no `gort_main` is running, and one thread.
 pub(crate) fn forget() {
-    WATCHED.store(false, Ordering::SeqCst);
+    WATCHED.store(OFF, Ordering::SeqCst);
     POLL.forget();
     ACCOUNTED.forget();
 }
@@ -74,7 +82,7 @@ pub(crate) fn forget() {
 #[inline]
 pub(crate) fn look() {
     // SeqCst: a thread of the host's that is counted in and then misses this is seen by who looks later.
-    if WATCHED.load(Ordering::SeqCst) {
+    if WATCHED.load(Ordering::SeqCst) != OFF {
         look_closer();
     }
 }
@@ -94,20 +102,22 @@ fn look_closer() {
                 ring();
             }
         }
-        Find::Deadlock(goroutines) => report(goroutines),
+        Find::Deadlock(found) if found.ends => end_process(found.goroutines),
+        // Perhaps one of an earlier time.
+        Find::Deadlock(_) => look_now(),
     }
 }
 
 /// Look, and make sure.
 fn find() -> Find {
     let Some(still) = quiet::hold_still() else { return Find::Awake };
-    let mut certain = false;
+    let mut watched = OFF;
     let covered = ACCOUNTED.covers(threads, || {
-        certain = WATCHED.load(Ordering::SeqCst) && still.is_certain();
-        certain
+        watched = WATCHED.load(Ordering::SeqCst);
+        watched != OFF && still.is_certain()
     });
     if covered {
-        Find::Deadlock(still.goroutines())
+        Find::Deadlock(Deadlock { goroutines: still.goroutines(), ends: watched == ENDS })
     } else if !still.is_certain() {
         Find::Awake
     } else {
@@ -118,7 +128,7 @@ fn find() -> Find {
 /// A thread of the host's has taken away what would have let somebody go on. Until it ends it may be the only one who
 /// knows: have the thread in `gort_main` look from time to time. Takes no lock.
 pub(crate) fn ask() {
-    if WATCHED.load(Ordering::SeqCst) && POLL.ask() {
+    if WATCHED.load(Ordering::SeqCst) != OFF && POLL.ask() {
         ring();
     }
 }
@@ -135,25 +145,33 @@ impl Looks {
         Looks { interval: 0, due: FOREVER }
     }
 
-    /// Look if it is time. Until when to sleep if nobody rings.
-    pub(crate) fn next(&mut self) -> i64 {
+    /// Look if it is time, or `at_once`. Until when to sleep if nobody rings; `Err`: a deadlock of so many goroutines.
+    pub(crate) fn next(&mut self, at_once: bool) -> Result<i64, usize> {
         let time = now();
+        if at_once {
+            match find() {
+                // Whoever is awake will look.
+                Find::Awake => {}
+                Find::Outsiders => _ = POLL.ask(),
+                Find::Deadlock(found) => found.tell()?,
+            }
+        }
         if !POLL.is_on() {
             *self = Looks::new();
         } else if self.interval == 0 {
             *self = Looks { interval: FIRST, due: time + FIRST };
         } else if time >= self.due {
-            self.look(time);
+            self.look(time)?;
         }
-        self.due
+        Ok(self.due)
     }
 
-    fn look(&mut self, time: i64) {
+    fn look(&mut self, time: i64) -> Result<(), usize> {
         let mut asked = POLL.take();
         match find() {
             Find::Awake => {}
             Find::Outsiders => asked = true,
-            Find::Deadlock(goroutines) => report(goroutines),
+            Find::Deadlock(found) => found.tell()?,
         }
         if self.interval == LONGEST && !asked && POLL.stop() {
             *self = Looks::new();
@@ -161,20 +179,44 @@ impl Looks {
             self.interval = (2 * self.interval).min(LONGEST);
             self.due = time + self.interval;
         }
+        Ok(())
     }
 }
 
-/// End the process.
+impl Deadlock {
+    /// Tell the thread that waits how many goroutines there are, by `Err`; or end the process. `Ok`: somebody else is
+    /// ending it.
+    fn tell(self) -> Result<(), usize> {
+        if !self.ends {
+            return Err(self.goroutines);
+        }
+        end_process(self.goroutines);
+        Ok(())
+    }
+}
+
+const NONE_LEFT: &str = "fatal error: no goroutines (main called gort_exit) - deadlock!\n";
+const ASLEEP: &str = "fatal error: all goroutines are asleep - deadlock!\n\n";
+
+/// What would be written on stderr if the process ended, to `fd`. That nobody listens there is no error.
+pub(crate) fn write_report(fd: i32, goroutines: usize) {
+    super::write_text(fd, if goroutines == 0 { NONE_LEFT } else { ASLEEP });
+    if goroutines != 0 {
+        let _ = super::dump_all(fd);
+    }
+}
+
+/// End the process, unless somebody else is doing so.
 #[cold]
-fn report(goroutines: usize) {
+fn end_process(goroutines: usize) {
     if FOUND.swap(true, Ordering::SeqCst) {
         // Somebody else is at it.
         return;
     }
     if goroutines == 0 {
-        fatal::end(format_args!("fatal error: no goroutines (main called gort_exit) - deadlock!\n"));
+        fatal::end(format_args!("{NONE_LEFT}"));
     }
-    fatal::end_with(format_args!("fatal error: all goroutines are asleep - deadlock!\n\n"), || {
+    fatal::end_with(format_args!("{ASLEEP}"), || {
         // The caller may be a thread of the host's with a small stack.
         super::on_a_thread(|| {
             // Nobody listens on stderr: end all the same.

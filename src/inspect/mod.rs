@@ -42,6 +42,13 @@ pub(crate) fn dump_marked(fd: i32) -> Result<(), i32> {
     dump(fd, &find_leaks().unwrap_or_default())
 }
 
+/// Some text, to `fd`. That nobody listens there is no error.
+pub(crate) fn write_text(fd: i32, text: &str) {
+    let mut out = Out::new(fd);
+    let _ = std::fmt::Write::write_str(&mut out, text);
+    let _ = out.finish();
+}
+
 /// As [`dump_marked`], without marks: for a process that is about to end, whose threads may be in any state.
 pub(crate) fn dump_all(fd: i32) -> Result<(), i32> {
     dump(fd, &[])

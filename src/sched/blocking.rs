@@ -103,21 +103,8 @@ pub(super) unsafe fn serve(rt: &'static Runtime, w: &'static Worker, g: *mut Gor
     // From here on this thread may do anything, as far as gort knows.
     ACCOUNTED.sub();
     idle::hand_off(rt, w);
-    w.entry.calls_from((&raw const call).addr());
-    let mask = HostMask::take(rt);
-    // SAFETY: the goroutine is parked until we make it ready. Nothing in the scheduler's frames needs to be dropped.
-    unsafe { Call::make(call) };
-    if current::worker().is_null() {
-        // The function has forked, and this is the child.
-        // SAFETY: as above.
-        end_forked(unsafe { (*call).raised });
-    }
-    mask.give_back();
-    w.entry.calls_no_more();
-    // It may have loaded a C++ runtime, and left exceptions behind, as a goroutine may that ends.
-    w.exceptions.look();
-    w.exceptions.drop_any();
-    ACCOUNTED.add();
+    // SAFETY: the caller's promise; counted out above.
+    unsafe { make_away(rt, w, call) };
     let proc = rt.lists().take_proc(rt);
     if let Some(proc) = proc {
         // SAFETY: just taken out of the list, so it is this worker's alone; `g` is ours.
@@ -147,6 +134,28 @@ pub(super) unsafe fn serve(rt: &'static Runtime, w: &'static Worker, g: *mut Gor
     if w.locked.get().is_null() {
         idle::wait_for_proc(rt, w);
     }
+}
+
+/// Make `call`, on a worker that is counted out of gort's threads and holds nothing; it is counted in again after that.
+///
+/// # Safety
+/// `w` is the calling worker. `call` is in the frame of a goroutine that stays parked meanwhile.
+pub(super) unsafe fn make_away(rt: &'static Runtime, w: &'static Worker, call: *mut Call) {
+    w.entry.calls_from((&raw const call).addr());
+    let mask = HostMask::take(rt);
+    // SAFETY: the goroutine is parked until we make it ready. Nothing in the scheduler's frames needs to be dropped.
+    unsafe { Call::make(call) };
+    if current::worker().is_null() {
+        // The function has forked, and this is the child.
+        // SAFETY: as above.
+        end_forked(unsafe { (*call).raised });
+    }
+    mask.give_back();
+    w.entry.calls_no_more();
+    // It may have loaded a C++ runtime, and left exceptions behind, as a goroutine may that ends.
+    w.exceptions.look();
+    w.exceptions.drop_any();
+    ACCOUNTED.add();
 }
 
 /// The child of a function that forked: the goroutine is the parent's, and so is the rest of this thread's stack.

@@ -7,7 +7,7 @@
 //! are the process-wide lists of free memory, so their locks are held across the fork.
 
 use super::goroutine::{lock_extras, unlock_extras};
-use super::{current, fresh, main, poller, roster, runtime};
+use super::{current, detect, fresh, poller, roster, runtime};
 use crate::coroutine;
 use crate::loaded;
 use crate::primitive::atomic::{AtomicBool, Ordering};
@@ -25,6 +25,7 @@ struct Locks {
     _starting: MutexGuard<'static, ()>,
     _batches: MutexGuard<'static, fresh::Batches>,
     _listing: MutexGuard<'static, ()>,
+    main: MutexGuard<'static, detect::State>,
 }
 
 // SAFETY: touched only between `prepare` and `parent` or `child`, by the thread that holds the first lock in it.
@@ -48,6 +49,7 @@ unsafe extern "C" fn prepare() {
         _starting: runtime::lock_starting(),
         _batches: fresh::lock_batches(),
         _listing: loaded::lock(),
+        main: detect::lock(),
     };
     // SAFETY: the first lock makes this thread the only one between here and `release`.
     unsafe { *HELD.0.get() = Some(locks) };
@@ -89,11 +91,12 @@ unsafe extern "C" fn child() {
     // SAFETY: the only thread there is.
     unsafe { roster::forget() };
     runtime::forget();
-    main::forget();
     crate::net::forget_names();
     // SAFETY: `prepare` has filled it in; as above.
     unsafe {
         if let Some(locks) = &mut *HELD.0.get() {
+            // First, as it gives SIGQUIT up.
+            detect::forget(&mut locks.main);
             signal::after_fork(&mut locks.signals);
         }
         release();

@@ -74,6 +74,19 @@ impl FreshList {
         }
     }
 
+    /// Give all to `other`.
+    pub(super) fn drain_into(&mut self, other: &mut FreshList) {
+        while !self.head.is_null() {
+            let free = self.head;
+            // SAFETY: a non-null head is a free record of this list, and the other's from here on.
+            unsafe {
+                self.head = (*free).next;
+                other.give(NonNull::new_unchecked(free).cast());
+            }
+            self.len -= 1;
+        }
+    }
+
     /// Give all but at most `keep` + a batch to the global list.
     pub(super) fn flush(&mut self, keep: usize) {
         let mut batches = lock_batches();

@@ -30,6 +30,7 @@
 //! Such readers use volatile or relaxed reads of fields that others may be writing, and take what does not hold
 //! together for not read. What `extra` points to is freed under a lock of its own ([`lock_extras`]).
 
+use super::lane::Lane;
 use super::reason::WaitReason;
 use super::worker::Worker;
 use crate::coroutine::{Class, Coroutine, Stack};
@@ -62,6 +63,13 @@ pub(crate) const PINNED: u8 = 1;
 pub(crate) const MAIN: u8 = 2;
 /// It ended by `gort_exit`.
 pub(crate) const BY_EXIT: u8 = 4;
+
+/// `Goroutine::word`: nobody has left word.
+pub(super) const UNMARKED: u8 = 0;
+/// Its thread is not done with it yet.
+pub(super) const LEAVING: u8 = 1;
+/// And it was made ready meanwhile.
+pub(super) const READIED: u8 = 2;
 
 /// Held while what `Extra`s point to is read by somebody else, and to free one.
 static EXTRAS: SpinLock = SpinLock::new();
@@ -169,6 +177,8 @@ pub(crate) struct Goroutine {
     pub(super) coroutine: Coroutine,
     /// The only worker that may run it, or null. Written by the goroutine's own worker.
     pub(super) pin: *mut Worker,
+    /// Its lane, which counts it and so lives; or null. Does not change.
+    pub(super) lane: *const Lane,
     /// Odd while it is on a worker: see the module comment.
     pub(super) turns: AtomicU32,
     /// How often `gort_lock_thread` was called and not undone.
@@ -178,6 +188,8 @@ pub(crate) struct Goroutine {
     pub(super) flags: u8,
     pub(super) state: AtomicU8,
     pub(super) reason: AtomicU8,
+    /// Of one of a lane, guarded by the lane's lock: [`UNMARKED`], [`LEAVING`], [`READIED`]. See `lane/mod.rs`.
+    pub(super) word: u8,
     pub(super) stack: Stack,
     pub(super) body: Body,
     pub(super) arg: *mut c_void,
@@ -217,12 +229,14 @@ impl Goroutine {
             this.write(Goroutine {
                 coroutine: Coroutine::empty(),
                 pin: std::ptr::null_mut(),
+                lane: std::ptr::null(),
                 turns: AtomicU32::new(0),
                 lock_depth: 0,
                 since: 0,
                 flags: fresh.flags,
                 state: AtomicU8::new(State::Runnable as u8),
                 reason: AtomicU8::new(WaitReason::None as u8),
+                word: UNMARKED,
                 stack,
                 body: fresh.body,
                 arg: fresh.arg,
@@ -248,6 +262,16 @@ impl Goroutine {
     pub(crate) unsafe fn scopes(this: *mut Goroutine) -> *mut Scopes {
         // SAFETY: the caller's promise.
         unsafe { &raw mut (*this).scopes }
+    }
+
+    /// Its number.
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// The stack that it has.
+    pub(crate) fn stack(&self) -> Stack {
+        self.stack
     }
 
     #[inline]

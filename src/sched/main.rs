@@ -1,52 +1,36 @@
-//! `gort_main`: a C function as the main goroutine.
+//! `gort_main` and `gort_run`: a C function as the main goroutine.
 //!
-//! The one thing to know: the calling thread only waits; the main goroutine runs on the workers like any other,
-//! on a stack of 8 MiB. Its end does not wait for other goroutines.
+//! The one thing to know: the calling thread only waits (`detect.rs`); the main goroutine runs on the workers like any
+//! other, on a stack of 8 MiB. Its end does not wait for other goroutines. In a deadlock, after which `gort_run` returns,
+//! it stays where it is, so what it shares with the thread is not on the thread's stack.
 
+use super::detect::{self, CannotBegin, Detect, Waited};
 use super::goroutine::{AtEnd, BY_EXIT, Body, MAIN};
 use super::{Spawn, current_goroutine, fork, spawn};
 use crate::coroutine::Class;
 use crate::fatal::fatal;
-use crate::inspect::{deadlock, quit};
-use crate::primitive::atomic::{AtomicBool, AtomicU32, Ordering};
-use crate::primitive::{futex_wait, futex_wake};
+use crate::primitive::FOREVER;
+use crate::primitive::atomic::Ordering;
 use std::ffi::c_void;
 
 /// What a thread's usual stack is.
 const STACK: usize = 8 << 20;
 
-static RUNNING: AtomicBool = AtomicBool::new(false);
-
-/// In a forked child: no main goroutine is running.
-pub(super) fn forget() {
-    RUNNING.store(false, Ordering::Release);
-    deadlock::forget();
-    quit::restore();
+/// The host's function.
+#[derive(Clone, Copy)]
+enum Function {
+    Main(unsafe extern "C" fn(*mut c_void) -> i32),
+    Run(Body),
 }
 
-/// What the waiting thread and the main goroutine share; on the thread's stack.
+/// The main goroutine's.
 struct Main {
-    body: unsafe extern "C" fn(*mut c_void) -> i32,
+    function: Function,
     arg: *mut c_void,
     /// 0 if the function did not return, but a deferred call recovered its panic.
     result: i32,
-}
-
-/// What the thread in `gort_main` sleeps on (a futex): `DONE` when the result is there, `LOOK` when it is to look for
-/// a deadlock from time to time, `quit::ASKED`. A static, as those who set a bit may come to it late.
-static STATUS: AtomicU32 = AtomicU32::new(0);
-
-const DONE: u32 = 1;
-const LOOK: u32 = 2;
-
-/// Have the thread in `gort_main` see that something has changed.
-pub(crate) fn ring() {
-    set(LOOK);
-}
-
-fn set(bit: u32) {
-    STATUS.fetch_or(bit, Ordering::Release);
-    futex_wake(&STATUS, 1);
+    /// A reference.
+    detect: *mut Detect,
 }
 
 /// Run `body(arg)` as the main goroutine and return what it returns. Blocks the calling thread.
@@ -54,49 +38,80 @@ pub(crate) fn main(body: unsafe extern "C" fn(*mut c_void) -> i32, arg: *mut c_v
     if !current_goroutine().is_null() {
         fatal(format_args!("gort_main: called from a goroutine"));
     }
-    if RUNNING.swap(true, Ordering::AcqRel) {
-        fatal(format_args!("gort_main: another main goroutine is running"));
-    }
-    let mut main = Main { body, arg, result: 0 };
-    STATUS.store(0, Ordering::Relaxed);
-    quit::install(&STATUS);
-    let shared = (&raw mut main).cast::<c_void>();
-    let spawned = spawn(Spawn {
-        body: run as Body,
-        arg: shared,
-        class: Class::for_size(STACK),
-        flags: MAIN,
-        extra: None,
-        at_end: Some(AtEnd { call: ended, arg: shared }),
-    });
-    if spawned.is_err() {
-        fatal(format_args!("gort_main: no memory for the main goroutine"));
-    }
-    let mut looks = deadlock::Looks::new();
-    loop {
-        // Cleared before the look that it asks for. Acquire pairs with the Release in `set`.
-        let status = STATUS.fetch_and(!LOOK, Ordering::Acquire) & !LOOK;
-        if status & DONE != 0 {
-            break;
+    let detect = match detect::begin(true) {
+        Ok(detect) => detect,
+        Err(CannotBegin::Busy) => fatal(format_args!("gort_main: another main goroutine is running")),
+        Err(CannotBegin::NoMemory) => fatal(format_args!("gort_main: no memory for the main goroutine")),
+    };
+    // SAFETY: the one reference is ours.
+    unsafe {
+        if !start(detect, Function::Main(body), arg) {
+            fatal(format_args!("gort_main: no memory for the main goroutine"));
         }
-        if status & quit::ASKED != 0 {
-            quit::quit();
-        }
-        let until = looks.next();
-        futex_wait(&STATUS, status, until);
+        let waited = Detect::wait(detect, FOREVER);
+        debug_assert!(waited == Waited::Done);
+        Detect::end(detect);
+        let result = (*detect).result.load(Ordering::Relaxed);
+        Detect::release(detect);
+        result
     }
-    quit::restore();
-    RUNNING.store(false, Ordering::Release);
-    // SAFETY: written by the main goroutine before `DONE` was set; read through the pointer it was shared by.
-    unsafe { (*shared.cast::<Main>()).result }
 }
 
-unsafe extern "C" fn run(shared: *mut c_void) {
-    let main = shared.cast::<Main>();
-    deadlock::begin();
-    // SAFETY: the waiting thread keeps it in place until `DONE`, and reads it only then.
+/// Run `body(arg)` as the main goroutine and wait for its end: `Done`; or for a deadlock, in which it is left. Not from
+/// a goroutine.
+pub(crate) fn run(body: Body, arg: *mut c_void) -> Result<Waited, CannotBegin> {
+    let detect = detect::begin(false)?;
+    // SAFETY: the one reference is ours.
     unsafe {
-        let result = ((*main).body)((*main).arg);
+        let started = start(detect, Function::Run(body), arg);
+        let waited = if started { Detect::wait(detect, FOREVER) } else { Waited::Ended };
+        Detect::end(detect);
+        Detect::release(detect);
+        if started { Ok(waited) } else { Err(CannotBegin::NoMemory) }
+    }
+}
+
+/// Start the main goroutine. False: no memory.
+///
+/// # Safety
+/// `detect` is live.
+unsafe fn start(detect: *mut Detect, function: Function, arg: *mut c_void) -> bool {
+    let mut boxed = Vec::new();
+    if boxed.try_reserve_exact(1).is_err() {
+        return false;
+    }
+    boxed.push(Main { function, arg, result: 0, detect });
+    let main: *mut Main = Box::into_raw(boxed.into_boxed_slice()).cast();
+    // SAFETY: the caller's promise; `main` is ours until the goroutine was started.
+    unsafe {
+        Detect::retain(detect);
+        let spawned = spawn(Spawn {
+            body: body as Body,
+            arg: main.cast(),
+            class: Class::for_size(STACK),
+            flags: MAIN,
+            extra: None,
+            at_end: Some(AtEnd { call: ended, arg: main.cast() }),
+        });
+        if spawned.is_err() {
+            Detect::release(detect);
+            drop(Box::from_raw(main));
+        }
+        spawned.is_ok()
+    }
+}
+
+unsafe extern "C" fn body(main: *mut c_void) {
+    let main = main.cast::<Main>();
+    // SAFETY: this goroutine's, until `ended`; the host's function, with its own argument.
+    unsafe {
+        let result = match (*main).function {
+            Function::Main(function) => function((*main).arg),
+            Function::Run(function) => {
+                function((*main).arg);
+                0
+            }
+        };
         if current_goroutine().is_null() {
             // A forked child: the thread that waits is not there.
             fork::end_child(result);
@@ -106,13 +121,17 @@ unsafe extern "C" fn run(shared: *mut c_void) {
 }
 
 /// # Safety
-/// `shared` is the `Main` of this goroutine, which has just ended.
-unsafe fn ended(_: *mut c_void) {
-    // SAFETY: the goroutine that ends, which is the caller.
-    if unsafe { (*current_goroutine()).flags } & BY_EXIT == 0 {
-        deadlock::end();
-        // Once it is set, the thread may return, and its `Main` is gone.
-        set(DONE);
+/// `main` is the `Main` of this goroutine, which has just ended.
+unsafe fn ended(main: *mut c_void) {
+    // SAFETY: nobody else has it; it was made as a slice of one, which is laid out as that one. The goroutine that ends is
+    // the caller.
+    unsafe {
+        let Main { result, detect, .. } = *Box::from_raw(main.cast::<Main>());
+        if (*current_goroutine()).flags & BY_EXIT == 0 {
+            (*detect).result.store(result, Ordering::Relaxed);
+            Detect::done(detect);
+        }
+        // Else `gort_exit`: the others go on, and the thread that waits goes on waiting.
+        Detect::release(detect);
     }
-    // Else `gort_exit`: the others go on, and the thread that called `gort_main` waits for ever.
 }

@@ -18,9 +18,11 @@
 //! | `pin.rs` | goroutines that may run on one thread only |
 //! | `quiet.rs`, `poll.rs` | is everything at rest? looking again from time to time |
 //! | `poller/` | descriptors of the system's: who waits for one, and finding those that are ready |
+//! | `lane/` | goroutines on threads of their own, for another language's runtime |
 //! | `stackless.rs` | goroutines for which there is no stack at the moment |
 //! | `wait.rs`, `timer/` | waiting: claims, queues, deadlines |
 //! | `runtime.rs`, `main.rs`, `fork.rs` | starting it all; `gort_main`; starting afresh in a forked child |
+//! | `detect.rs` | the thread that waits for a main goroutine, and for a deadlock |
 //! | `roster.rs` | all workers, for the search for leaked goroutines |
 //! | `arm.rs` | who must be told of a timer |
 //! | `exceptions.rs` | C++ exceptions in flight go with their goroutine |
@@ -37,6 +39,8 @@ mod blocking;
 #[cfg(not(loom))]
 mod current;
 #[cfg(not(loom))]
+mod detect;
+#[cfg(not(loom))]
 mod exceptions;
 #[cfg(not(loom))]
 mod fork;
@@ -46,6 +50,7 @@ mod fresh;
 mod goroutine;
 #[cfg(not(loom))]
 mod idle;
+pub(crate) mod lane;
 #[cfg(not(loom))]
 mod look;
 #[cfg_attr(loom, allow(dead_code))] // the models use a part of it
@@ -103,10 +108,11 @@ pub(crate) use reason::WaitReason;
 pub(crate) use {
     arm::{Added, add_timer, removed},
     blocking::blocking,
+    detect::{CannotBegin, Detect, Waited, begin as detect, look_now, ring},
     exceptions::{Handlers, hide, settle, uncaught},
     goroutine::{AtEnd, BY_TIMER, Body, Extra, Goroutine, PINNED, State},
     look::{Me, View, for_each, me},
-    main::{main, ring},
+    main::{main, run},
     pin::{keeps_thread, lock_thread, pin_thread, unlock_thread, unpin_thread},
     roster::{StoppedWorker, WORKER_SIZE, for_each_worker, goroutine_on, lock_roster, unlock_roster},
     running::{here, runs},

@@ -11,6 +11,9 @@
 //! | pinned: spawned so, or between `pin_thread` and `unpin_thread` | its worker | not this one | counts it |
 //! | locked: between `lock_thread` and `unlock_thread`, if it was free before | its worker | this one | does not count it |
 //!
+//! In a lane a goroutine that is pinned or locked keeps its thread to itself whenever it is away (see `lane/`): only `pin`
+//! is used there, and the two are the same.
+//!
 //! So no worker has a locked goroutine and pinned ones: [`lock_thread`] leaves such a worker, and pinned ones come
 //! to be on the worker that runs them, which a locked one keeps for itself. Who locks while it is pinned stays
 //! pinned, and that until both are undone: it must keep its thread, and others may have no other.
@@ -87,6 +90,10 @@ pub(crate) fn lock_thread() {
             return;
         }
         let w = &*current::worker();
+        if w.member.is_some() {
+            (*g).pin = std::ptr::from_ref(w).cast_mut();
+            return;
+        }
         if w.pinned.get() == 0 {
             w.locked.set(g);
             (*g).pin = std::ptr::from_ref(w).cast_mut();
@@ -151,7 +158,9 @@ pub(crate) fn pin_thread() {
         if (*g).pin.is_null() {
             let w = &*current::worker();
             (*g).pin = std::ptr::from_ref(w).cast_mut();
-            w.pinned.set(w.pinned.get() + 1);
+            if w.member.is_none() {
+                w.pinned.set(w.pinned.get() + 1);
+            }
         }
     }
 }
@@ -181,7 +190,9 @@ unsafe fn unpin_if_free(g: *mut Goroutine, w: &Worker) {
     unsafe {
         if (*g).pin_depth == 0 && (*g).lock_depth == 0 && (*g).flags & PINNED == 0 {
             (*g).pin = null_mut();
-            w.pinned.set(w.pinned.get() - 1);
+            if w.member.is_none() {
+                w.pinned.set(w.pinned.get() - 1);
+            }
         }
     }
 }

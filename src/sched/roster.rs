@@ -42,6 +42,11 @@ impl Entry {
         }
     }
 
+    /// The thread's number; 0 before it is listed.
+    pub(super) fn tid(&self) -> i32 {
+        self.tid.get()
+    }
+
     /// The thread makes a blocking call; `at` is an address in a frame of the scheduler's, which has nothing of any
     /// goroutine's above that.
     pub(super) fn calls_from(&self, at: usize) {

@@ -129,7 +129,7 @@ fn new_stack(rt: &'static Runtime, proc: &Proc, fresh: *mut Fresh) -> Option<(St
     }
     // SAFETY: as above.
     let task = unsafe { Task::fresh(NonNull::new_unchecked(fresh)) };
-    rt.stackless.add(task);
+    rt.stackless.add(task, std::ptr::null());
     // Free what the idle processors keep, and look again: a stack may have come free before we were listed.
     rt.lists().release_stacks();
     match coroutine::acquire(class) {
@@ -137,6 +137,8 @@ fn new_stack(rt: &'static Runtime, proc: &Proc, fresh: *mut Fresh) -> Option<(St
             Some(fresh) => Some((stack, fresh)),
             None => {
                 coroutine::release(stack);
+                // It may be one of a lane that waits for it.
+                rt.stackless.retry(rt, class);
                 None
             }
         },
@@ -184,7 +186,7 @@ fn end(rt: &'static Runtime, w: &'static Worker, proc: &'static Proc, g: *mut Go
 /// Somebody may be reading the name of a goroutine that ends. The number was taken back before the lock is
 /// taken, so whoever takes it later does not find the record.
 #[cold]
-fn free_extra(extra: Box<Extra>) {
+pub(super) fn free_extra(extra: Box<Extra>) {
     lock_extras();
     // SAFETY: locked above.
     unsafe { unlock_extras() };

@@ -7,6 +7,7 @@
 use super::fresh::FreshList;
 use super::goroutine::Task;
 use super::idle::{self, Lists};
+use super::lane::Registry;
 use super::pool::Pool;
 use super::proc::{MAX_PROCS, Proc};
 use super::quiet::Pending;
@@ -77,6 +78,9 @@ pub(crate) struct Runtime {
     pub(super) outside: Mutex<Outside>,
     pub(super) outside_spawned: AtomicU64,
     pub(super) outside_wakeups: AtomicU64,
+    /// What threads of lanes count.
+    pub(super) outside_parks: AtomicU64,
+    pub(super) outside_ended: AtomicU64,
     next_id: AtomicU64,
     pub(super) class: Class,
     pub(super) threads: AtomicU32,
@@ -90,6 +94,7 @@ pub(crate) struct Runtime {
     /// Goroutines in the inboxes of workers. Written under the idle lists' lock, or with a processor.
     pub(super) inboxed: AtomicUsize,
     pub(crate) pending: Pending,
+    pub(super) lanes: Registry,
 }
 
 /// On cache lines of its own, since every pick reads it.
@@ -161,6 +166,8 @@ pub(crate) fn start(options: Options) -> Result<&'static Runtime, &'static Runti
         outside: Mutex::new(Outside { records: FreshList::new(), ids: 0..0 }),
         outside_spawned: AtomicU64::new(0),
         outside_wakeups: AtomicU64::new(0),
+        outside_parks: AtomicU64::new(0),
+        outside_ended: AtomicU64::new(0),
         next_id: AtomicU64::new(FIRST_ID.load(Ordering::Relaxed)),
         class,
         threads: AtomicU32::new(0),
@@ -171,6 +178,7 @@ pub(crate) fn start(options: Options) -> Result<&'static Runtime, &'static Runti
         stopped: AtomicU32::new(0),
         inboxed: AtomicUsize::new(0),
         pending: Pending::new(),
+        lanes: Registry::new(),
     }));
     overflow::install();
     fork::install();
@@ -298,6 +306,7 @@ impl Runtime {
         // All the ended ones first: whoever is counted there is counted as spawned below, so that no sum is
         // ever too small.
         let ended: u64 = self.all_procs().map(|p| p.ended.load(Ordering::Acquire)).fold(0, u64::wrapping_add);
+        let ended = ended.wrapping_add(self.outside_ended.load(Ordering::Acquire));
         let spawned = self.all_procs().map(|p| p.spawned.load(Ordering::Acquire)).fold(0, u64::wrapping_add);
         let outside = self.outside_spawned.load(Ordering::Acquire);
         spawned.wrapping_add(outside).wrapping_sub(ended) as usize
@@ -313,8 +322,8 @@ impl Runtime {
             goroutines: self.num_goroutines() as u64,
             spawned: sum(|p| &p.spawned) + self.outside_spawned.load(Ordering::Relaxed),
             workers,
-            threads: workers + self.monitor.threads() + u64::from(coroutine::trims()),
-            parks: sum(|p| &p.parks),
+            threads: workers + self.monitor.threads() + self.lanes.monitor.threads() + u64::from(coroutine::trims()),
+            parks: sum(|p| &p.parks) + self.outside_parks.load(Ordering::Relaxed),
             steals: sum(|p| &p.steals),
             wakeups: sum(|p| &p.wakeups) + self.outside_wakeups.load(Ordering::Relaxed),
             stack_bytes: coroutine::reserved_bytes() as u64,

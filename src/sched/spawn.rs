@@ -69,10 +69,12 @@ pub(crate) fn go(body: Body, arg: *mut c_void) -> Result<(), NoMemory> {
 
 #[cold]
 fn spawn_outside(rt: &'static Runtime, spawn: Spawn, site: usize) -> Result<(), NoMemory> {
+    // SAFETY: null, or the calling goroutine's own record: one of a lane.
+    let parent = unsafe { super::current_goroutine().as_ref() }.map_or(0, |g| g.id);
     let task = {
         let mut outside = rt.outside.lock().unwrap_or_else(|e| e.into_inner());
         let outside = &mut *outside;
-        write(rt, spawn, site, 0, &mut outside.records, &mut outside.ids)?
+        write(rt, spawn, site, parent, &mut outside.records, &mut outside.ids)?
     };
     rt.outside_spawned.fetch_add(1, Ordering::Release);
     rt.inject(task);
@@ -81,7 +83,7 @@ fn spawn_outside(rt: &'static Runtime, spawn: Spawn, site: usize) -> Result<(), 
 
 /// Make the record.
 #[inline]
-fn write(
+pub(super) fn write(
     rt: &Runtime,
     spawn: Spawn,
     site: usize,

@@ -10,6 +10,7 @@
 //! ```
 
 use super::goroutine::{Fresh, Kind, Task};
+use super::lane::{self, Lane};
 use super::runtime::Runtime;
 use crate::coroutine::Class;
 use crate::fatal::fatal;
@@ -18,8 +19,27 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard};
 
 pub(super) struct Stackless {
-    waiting: Mutex<VecDeque<Task>>,
+    waiting: Mutex<VecDeque<Waiting>>,
     count: AtomicUsize,
+}
+
+/// A goroutine, and its lane, or null.
+struct Waiting {
+    task: Task,
+    lane: *const Lane,
+}
+
+// SAFETY: a lane is made to be shared, and counts its goroutine, so it lives.
+unsafe impl Send for Waiting {}
+
+impl Waiting {
+    fn class(&self) -> Option<Class> {
+        match self.task.kind() {
+            // SAFETY: a task that waits here is nobody else's, and its record is live.
+            Kind::Fresh(fresh) => Some(unsafe { (*fresh).class }),
+            Kind::Bound(_) => None,
+        }
+    }
 }
 
 impl Stackless {
@@ -27,16 +47,16 @@ impl Stackless {
         Stackless { waiting: Mutex::new(VecDeque::new()), count: AtomicUsize::new(0) }
     }
 
-    /// `task` found no stack. The caller then tries the pool once more.
-    pub(super) fn add(&self, task: Task) {
+    /// `task`, of `lane` or (null) of none, found no stack. The caller then tries the pool once more.
+    pub(super) fn add(&self, task: Task, lane: *const Lane) {
         let mut waiting = self.waiting();
-        waiting.push_back(task);
+        waiting.push_back(Waiting { task, lane });
         self.count.store(waiting.len(), Ordering::SeqCst);
         drop(waiting);
         fence(Ordering::SeqCst);
     }
 
-    fn waiting(&self) -> MutexGuard<'_, VecDeque<Task>> {
+    fn waiting(&self) -> MutexGuard<'_, VecDeque<Waiting>> {
         self.waiting.lock().unwrap_or_else(|e| e.into_inner())
     }
 
@@ -62,30 +82,26 @@ impl Stackless {
         }
     }
 
-    /// The one that waits longest for a stack of `class`.
+    /// The one that waits longest for a stack of `class`, of those that any worker may run.
     pub(super) fn take_of(&self, class: Class) -> Option<*mut Fresh> {
         let mut fresh = None;
-        self.take_to(class, |task| {
-            if let Kind::Fresh(record) = task.kind() {
+        let of_class = |waiting: &Waiting| waiting.lane.is_null() && waiting.class() == Some(class);
+        self.take_to(of_class, |waiting| {
+            if let Kind::Fresh(record) = waiting.task.kind() {
                 fresh = Some(record);
             }
         });
         fresh
     }
 
-    /// Pass it to `put`, before it is counted out: it is always to be found in one place or the other. True: there
-    /// was one.
-    fn take_to(&self, class: Class, put: impl FnOnce(Task)) -> bool {
+    /// Pass the first that is `wanted` to `put`, before it is counted out: it is always to be found in one place or the
+    /// other. True: there was one.
+    fn take_to(&self, wanted: impl Fn(&Waiting) -> bool, put: impl FnOnce(Waiting)) -> bool {
         let mut waiting = self.waiting();
-        let of_class = |t: &Task| {
-            matches!(t.kind(), Kind::Fresh(f)
-            // SAFETY: a task that waits here is nobody else's, and its record is live.
-            if unsafe { (*f).class } == class)
-        };
-        let Some(task) = waiting.iter().position(of_class).and_then(|i| waiting.remove(i)) else {
+        let Some(one) = waiting.iter().position(wanted).and_then(|i| waiting.remove(i)) else {
             return false;
         };
-        put(task);
+        put(one);
         self.count.store(waiting.len(), Ordering::SeqCst);
         true
     }
@@ -94,7 +110,27 @@ impl Stackless {
     /// has found a stack, it lets the next one try.
     #[inline]
     pub(super) fn retry(&self, rt: &'static Runtime, class: Class) {
-        if self.any() && self.take_to(class, |task| rt.injector.push(task)) {
+        if self.any() {
+            self.queue_one(rt, class);
+        }
+    }
+
+    #[cold]
+    fn queue_one(&self, rt: &'static Runtime, class: Class) {
+        let mut injected = false;
+        self.take_to(
+            |waiting| waiting.class() == Some(class),
+            |Waiting { task, lane }| {
+                if lane.is_null() {
+                    rt.injector.push(task);
+                    injected = true;
+                } else {
+                    // SAFETY: it is the lane's, and ours.
+                    unsafe { lane::requeue(lane, task) };
+                }
+            },
+        );
+        if injected {
             rt.tell_injected();
         }
     }

@@ -6,6 +6,7 @@
 
 use super::goroutine::{BY_EXIT, Goroutine, State, Task};
 use super::idle;
+use super::lane;
 use super::proc::Proc;
 use super::reason::WaitReason;
 use super::runtime::rt;
@@ -57,10 +58,33 @@ pub(crate) unsafe fn park(
 pub(super) unsafe fn leave(left: Left, state: State, reason: WaitReason) {
     // SAFETY: the calling thread's own worker; the rest is the caller's promise.
     unsafe {
-        if (*current::worker()).exceptions.any() {
-            return leave_with_exceptions(left, state, reason);
+        let w = &*current::worker();
+        if w.exceptions.any() || w.member.is_some() {
+            return leave_with_care(left, state, reason);
         }
         switch_away(left, state, reason);
+    }
+}
+
+/// In a lane, or with exceptions in flight.
+///
+/// # Safety
+/// As for `leave`.
+#[cold]
+#[inline(never)]
+unsafe fn leave_with_care(left: Left, state: State, reason: WaitReason) {
+    // SAFETY: as for `leave`; the calling thread's own worker and goroutine.
+    unsafe {
+        let w = &*current::worker();
+        if let Some(member) = &w.member {
+            if !matches!(left, Left::Calls(_)) {
+                member.ask((*w.goroutine.get()).arg);
+            }
+            if !w.exceptions.any() {
+                return switch_away(left, state, reason);
+            }
+        }
+        leave_with_exceptions(left, state, reason);
     }
 }
 
@@ -104,6 +128,12 @@ pub(crate) unsafe fn ready(g: *mut Goroutine, order: Order) {
         (*g).set_state(State::Runnable, WaitReason::None);
         Task::bound(NonNull::new_unchecked(g))
     };
+    // SAFETY: as above; a lane's goroutine is its lane's to queue.
+    unsafe {
+        if !(*g).lane.is_null() {
+            return lane::ready(g);
+        }
+    }
     let w = current::worker();
     // SAFETY: null, or the calling thread's own worker.
     let proc = if w.is_null() { None } else { unsafe { (*w).proc.get() } };

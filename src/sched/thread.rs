@@ -4,8 +4,9 @@
 //! so that a host's signals go to the host's threads, and has a stack of its own for the handler that reports
 //! stack overflow.
 
-use super::goroutine::Goroutine;
+use super::goroutine::{Goroutine, Task};
 use super::idle;
+use super::lane::{self, Lane, Member};
 use super::runtime::{Runtime, rt, started};
 use super::worker::{Parcel, Worker};
 use super::{current, roster, run, sysmon};
@@ -25,14 +26,7 @@ const EXIT_PATIENCE: i64 = 20_000_000;
 /// Start a worker: with a processor in its mail; or locked to a goroutine and waiting for it; or idle.
 #[cold]
 pub(super) fn start(rt: &'static Runtime, parcel: Option<Parcel>, locked: Option<*mut Goroutine>) {
-    let number = rt.threads.fetch_add(1, Ordering::Relaxed) + 1;
-    if number > rt.max_threads {
-        fatal(format_args!(
-            "thread exhaustion\n\nthe limit is {} threads (gort_options_t.max_threads)",
-            rt.max_threads
-        ));
-    }
-    let w: &'static Worker = Box::leak(Box::new(Worker::new(number)));
+    let w: &'static Worker = Box::leak(Box::new(Worker::new(count(rt), None)));
     if let Some(parcel) = parcel {
         // SAFETY: the worker is new; nobody else knows it.
         unsafe { w.deliver(parcel) };
@@ -42,10 +36,37 @@ pub(super) fn start(rt: &'static Runtime, parcel: Option<Parcel>, locked: Option
         // SAFETY: the caller is alone with `g`, which has left its worker and is in no queue yet.
         unsafe { (*g).pin = std::ptr::from_ref(w).cast_mut() };
     }
+    spawn_or_die(w);
+    sysmon::ensure(rt);
+}
+
+/// Start a thread of a lane, with a task, and a slot for it.
+///
+/// # Safety
+/// The lane counts the thread already.
+#[cold]
+pub(super) unsafe fn start_in_lane(rt: &'static Runtime, lane: *const Lane, task: Task) {
+    // SAFETY: the caller's promise.
+    let member = unsafe { Member::new(lane, task) };
+    spawn_or_die(Box::leak(Box::new(Worker::new(count(rt), Some(member)))));
+}
+
+/// One worker more: its number.
+fn count(rt: &Runtime) -> u32 {
+    let number = rt.threads.fetch_add(1, Ordering::Relaxed) + 1;
+    if number > rt.max_threads {
+        fatal(format_args!(
+            "thread exhaustion\n\nthe limit is {} threads (gort_options_t.max_threads)",
+            rt.max_threads
+        ));
+    }
+    number
+}
+
+fn spawn_or_die(w: &'static Worker) {
     if let Err(error) = spawn_thread(w) {
         fatal(format_args!("cannot start a worker thread: {}", std::io::Error::from_raw_os_error(error)));
     }
-    sysmon::ensure(rt);
 }
 
 /// The calling thread's signal mask.
@@ -165,14 +186,17 @@ extern "C" fn body(w: *mut c_void) -> *mut c_void {
     // SAFETY: `start` leaked it for this thread.
     let w: &'static Worker = unsafe { &*w.cast::<Worker>() };
     ACCOUNTED.add();
-    // SAFETY: a name of less than 16 bytes; a timer slack of 1 ns, since sleeping must be precise.
+    // SAFETY: a name, of which the kernel takes 15 bytes; a timer slack of 1 ns, since sleeping must be precise.
     unsafe {
-        libc::prctl(libc::PR_SET_NAME, c"gort-worker".as_ptr());
+        libc::prctl(libc::PR_SET_NAME, w.member.as_ref().map_or(c"gort-worker", Member::name).as_ptr());
         libc::prctl(libc::PR_SET_TIMERSLACK, 1usize);
     }
     let stack = AltStack::new();
     roster::enter(w, (&raw const stack).addr());
-    run::work(rt(), w);
+    match w.member {
+        None => run::work(rt(), w),
+        Some(_) => lane::work(rt(), w),
+    }
     roster::leave(w);
     drop(stack);
     current::set_worker(null_mut());
@@ -223,6 +247,7 @@ extern "C" fn stop_all() {
     {
         futex_wait(&rt.stopped, rt.stopped.load(Ordering::Relaxed), now() + 1_000_000);
     }
+    lane::stop_all(rt, give_up);
     // A goroutine that has called `exit` is a plain thread for the handlers that are still to run: if it
     // parked, it would never come back.
     current::set_worker(null_mut());

@@ -162,6 +162,20 @@ pub(crate) fn account_in(accounted: Option<&'static Accounted>) {
     ACCOUNTED.set(accounted);
 }
 
+// A model's mistake: `Wait::cancel` looks, and then stores.
+std::thread_local! {
+    static CANCELS_BLINDLY: Cell<bool> = const { Cell::new(false) };
+}
+
+#[cfg(test)]
+pub(crate) fn cancel_blindly(blindly: bool) {
+    CANCELS_BLINDLY.set(blindly);
+}
+
+pub(crate) fn cancels_blindly() -> bool {
+    CANCELS_BLINDLY.get()
+}
+
 /// See `wait.rs`.
 pub(crate) fn thread_waits() {
     if let Some(accounted) = ACCOUNTED.get() {

@@ -1,4 +1,4 @@
-//! Waiting: one type for goroutines and plain OS threads, so that both may stand in the same queue.
+//! Waiting: one type for goroutines, plain OS threads and callbacks, so that all may stand in the same queue.
 //!
 //! A blocking call makes one [`Wait`] (who waits, and who won it) and one [`Node`] for each queue it stands
 //! in, all on its own stack. A queue is guarded by its object's lock. The protocol:
@@ -16,11 +16,17 @@
 //! | 0 | waiting | `Wait::new` |
 //! | 1..=65536 | claimed by the waker of the node with that `id` | a waker, under its queue's lock |
 //! | `TIMED_OUT` | the deadline passed first | the timer, or the OS thread itself |
+//! | | ... or it was cancelled: see below | [`Wait::cancel`] |
 //!
 //! A wait with one queue and no deadline is claimed by being popped: the queue's lock decides, a plain store
 //! is enough. With several queues or a deadline (`contested`) one compare-exchange on `winner` decides, once.
 //! The loser leaves the node alone; the owner unlinks what is still queued, under each queue's lock, before
 //! its call returns.
+//!
+//! A third kind of waiter neither parks nor sleeps: [`Callback`]. Nobody blocks in its wait; to wake it is to call a
+//! function, on the waker's thread and stack, which does what a woken call would do (unlink the other nodes) and tells
+//! the host. It lives in memory of its own, and instead of a deadline it has [`Wait::cancel`], with the same claim: who
+//! cancels and wins unlinks all nodes; who loses knows that the function was or will be called.
 //!
 //! Orderings: `winner` and all that the waker wrote reach the woken side through the run queue (goroutine) or
 //! through `done` (thread), both release/acquire; the claiming CAS needs none of its own.
@@ -34,6 +40,8 @@ use std::cell::UnsafeCell;
 use std::ptr::{self, null_mut};
 
 const WAITING: u32 = 0;
+/// As `done` of a [`Callback`]'s wait.
+const CALLS: u32 = 2;
 /// What [`Wait::block`] returns when the deadline passed before any waker claimed the wait.
 pub(crate) const TIMED_OUT: u32 = u32::MAX;
 
@@ -49,12 +57,12 @@ pub(crate) enum Order {
 /// One blocking call of one goroutine or thread.
 pub(crate) struct Wait {
     winner: AtomicU32,
-    /// For an OS thread: 1 once it may go on. Futex.
+    /// For an OS thread: 1 once it may go on. Futex. `CALLS`: it is no thread that waits, but a [`Callback`].
     done: AtomicU32,
     /// Several parties may try to claim this wait.
     contested: bool,
     reason: WaitReason,
-    /// Null: an OS thread.
+    /// Null: an OS thread, or a [`Callback`].
     goroutine: *mut Goroutine,
     /// Only touched by `block` and by the timer queue.
     timer: UnsafeCell<TimerNode>,
@@ -183,12 +191,15 @@ impl Wait {
     }
 
     /// # Safety
-    /// As for `wake`; it is a thread's wait.
+    /// As for `wake`; it is a thread's wait, or a callback's.
     #[cold]
     unsafe fn wake_thread(this: *const Wait) {
-        // SAFETY: a claimed wait lives until `done` is set; the address alone is used after that (see
-        // `futex_wake`).
+        // SAFETY: a claimed wait lives until `done` is set, or until it was called; the address alone is used after
+        // that (see `futex_wake`). `CALLS` is set in the wait of a `Callback` alone, at whose beginning it stands.
         unsafe {
+            if (*this).done.load(Ordering::Relaxed) == CALLS {
+                return ((*this.cast::<Callback>()).call)(this);
+            }
             if (*this).deadline() == FOREVER {
                 // Before it can know of it: from here on it may act, though it has not run yet.
                 account::thread_is_woken();
@@ -197,6 +208,59 @@ impl Wait {
             (*done).store(1, Ordering::Release);
             futex_wake(done, 1);
         }
+    }
+}
+
+/// A wait that nobody blocks in: whoever wakes it calls a function instead. Who made it keeps it in place until that
+/// function was called, or a cancel has unlinked its nodes. It stands in several queues or in one.
+///
+/// To those who look for a deadlock it is nobody: as a thread that waits in gort for ever, it does nothing by itself.
+/// Whoever completes it is seen running.
+#[repr(C)]
+pub(crate) struct Callback {
+    wait: Wait,
+    /// Called with the wait, once, with no lock held, by the one who claimed it: as [`Wait::wake`].
+    call: unsafe fn(*const Wait),
+}
+
+impl Callback {
+    pub(crate) fn new(call: unsafe fn(*const Wait)) -> Self {
+        let wait = Wait {
+            winner: AtomicU32::new(WAITING),
+            done: AtomicU32::new(CALLS),
+            contested: true,
+            reason: WaitReason::Select,
+            goroutine: null_mut(),
+            timer: UnsafeCell::new(TimerNode::new()),
+        };
+        Callback { wait, call }
+    }
+
+    /// In a model: every access must have happened before this one.
+    #[cfg(loom)]
+    pub(crate) fn retire(&mut self) {
+        self.wait.winner.with_mut(|_| ());
+        self.wait.done.with_mut(|_| ());
+    }
+}
+
+/// Of the wait of a [`Callback`].
+impl Wait {
+    /// Win it for nobody. True: no node of it will be served any more; the caller unlinks them. False: somebody else
+    /// has won.
+    pub(crate) fn cancel(&self) -> bool {
+        #[cfg(loom)]
+        if super::threads_only::cancels_blindly() {
+            let won = self.winner.load(Ordering::Relaxed) == WAITING;
+            self.winner.store(TIMED_OUT, Ordering::Relaxed);
+            return won;
+        }
+        self.winner.compare_exchange(WAITING, TIMED_OUT, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    /// Who won it: a node's `id`; [`TIMED_OUT`]: a cancel; 0: nobody yet.
+    pub(crate) fn winner(&self) -> u32 {
+        self.winner.load(Ordering::Relaxed)
     }
 }
 

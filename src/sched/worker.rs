@@ -11,6 +11,7 @@
 //! | idle (one of them: the sentinel) | no | yes | a processor in its mail, or its own find |
 //! | locked, waiting for its goroutine | no | no | a processor and the goroutine in its mail |
 //! | in a blocking call of its goroutine's | no | no | the end of the call |
+//! | a lane's thread: see `lane/` | no | no | |
 //!
 //! Mail: whoever hands a processor to a worker has first taken the worker out of the idle list (or found it
 //! locked), so there is one sender at a time; see [`Mailbox`].
@@ -19,6 +20,7 @@ use super::blocking::Call;
 use super::exceptions::Exceptions;
 use super::goroutine::{Goroutine, Task};
 use super::idle::Look;
+use super::lane::Member;
 use super::mail::Mailbox;
 use super::poller::Bell;
 use super::proc::{Proc, coarse};
@@ -89,6 +91,8 @@ pub(super) struct Worker {
     pub(super) entry: Entry,
     /// What wakes it where it sleeps for descriptors. Made when it first does.
     bell: OnceCell<Bell>,
+    /// What a lane's thread has. Such a worker never holds a processor, and is in none of the runtime's lists.
+    pub(super) member: Option<Member>,
 }
 
 // SAFETY: see the fields: cells belong to the worker's thread or are guarded as said; the rest is made to be
@@ -96,7 +100,7 @@ pub(super) struct Worker {
 unsafe impl Sync for Worker {}
 
 impl Worker {
-    pub(super) fn new(seed: u32) -> Self {
+    pub(super) fn new(seed: u32, member: Option<Member>) -> Self {
         Worker {
             proc: Cell::new(None),
             goroutine: Cell::new(null_mut()),
@@ -117,6 +121,7 @@ impl Worker {
             mail: Mailbox::new(),
             entry: Entry::new(),
             bell: OnceCell::new(),
+            member,
         }
     }
 

@@ -2,13 +2,15 @@
 //!
 //! The one thing to know: whoever sends to the channels, starts or stops, holds the registry's lock. So when stop
 //! has returned, nobody is about to send to that channel. Sending never waits, and a registered channel has a
-//! reference.
+//! reference. Whoever receives is woken when the lock is free: to wake may be to call the host's function
+//! ([`crate::sched::wait::Callback`]).
 
 use super::action::{Actions, LAST, SIGNALS, bit, can_be_wanted};
 use super::handler::{BELL, OWNER};
 use crate::chan::{Chan, Outcome};
 use crate::primitive::ACCOUNTED;
 use crate::primitive::atomic::Ordering;
+use crate::sched::wait::WakeList;
 use crate::sched::{removed, rt};
 use std::ffi::c_int;
 use std::mem::zeroed;
@@ -89,16 +91,19 @@ pub(crate) fn stop(chan: *mut Chan) {
     let mut registry = lock();
     let Some(i) = registry.wishes.iter().position(|wish| wish.chan == chan) else { return };
     let signals = registry.wishes[i].signals;
+    let mut woken = WakeList::new();
     for signo in (1..=LAST).filter(|&signo| signals & bit(signo) != 0) {
         let wanted = registry.wishes.iter().filter(|wish| wish.signals & bit(signo) != 0).count();
         let count =
             if wanted == 1 { registry.actions.restore(signo) } else { SIGNALS[signo as usize].slot.take() };
-        registry.send(signo, count);
+        registry.send(signo, count, &mut woken);
     }
     registry.wishes.remove(i);
+    drop(registry);
+    // SAFETY: claimed by us, and no lock is held.
+    unsafe { woken.wake() };
     // After the last goroutine that it let go on.
     rt().pending.lower();
-    drop(registry);
     // SAFETY: the registry's reference.
     unsafe { Chan::release(chan) };
     removed();
@@ -121,24 +126,28 @@ impl Registry {
         self.wishes.iter().fold(0, |all, wish| all | wish.signals)
     }
 
-    fn send(&self, signo: c_int, count: u32) {
+    fn send(&self, signo: c_int, count: u32, woken: &mut WakeList) {
         for wish in self.wishes.iter().filter(|wish| wish.signals & bit(signo) != 0) {
             for _ in 0..count {
                 // SAFETY: the registry's reference keeps it; its elements are `c_int`s.
-                if unsafe { Chan::try_send(wish.chan, (&raw const signo).cast()) } != Outcome::Done {
+                let sent = unsafe { Chan::try_send_into(wish.chan, (&raw const signo).cast(), woken) };
+                if sent != Outcome::Done {
                     break;
                 }
             }
         }
     }
 
-    fn send_all(&self) {
+    /// Those who receive are claimed into what is returned.
+    fn send_all(&self) -> WakeList {
+        let mut woken = WakeList::new();
         for signo in 1..=LAST {
             let count = SIGNALS[signo as usize].slot.take();
             if count != 0 {
-                self.send(signo, count);
+                self.send(signo, count, &mut woken);
             }
         }
+        woken
     }
 
     /// Start the thread if there is none, with all signals blocked: they are for the host's threads.
@@ -169,6 +178,16 @@ fn run() {
     ACCOUNTED.add();
     loop {
         BELL.wait();
-        lock().send_all();
+        // Of our own, as a stop may lower the channel's before we have woken who was claimed. It is raised while
+        // that is still up, or nobody is claimed.
+        let registry = lock();
+        rt().pending.raise();
+        let woken = registry.send_all();
+        drop(registry);
+        // SAFETY: claimed by us, and no lock is held.
+        unsafe { woken.wake() };
+        rt().pending.lower();
+        // A look in between found that there was something to come.
+        removed();
     }
 }
