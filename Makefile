@@ -104,7 +104,7 @@ BENCH_PYTHON := $(CARGO_TARGET_DIR)/bench-python
 
 bench-python: ## Measure the Python package beside asyncio, uvloop, gevent, trio, ... (ARGS=--quick; --help)
 	@test -d $(BENCH_PYTHON) || $(PYTHON) -m venv $(BENCH_PYTHON)
-	@export PIP_CONSTRAINT=bench/python/constraints.txt PIP_BUILD_CONSTRAINT=bench/python/constraints.txt; \
+	@export PIP_CONSTRAINT=$(abspath bench/python/constraints.txt) PIP_BUILD_CONSTRAINT=$(abspath bench/python/constraints.txt); \
 	for peer in $$(cat bench/python/requirements.txt); do \
 	    $(BENCH_PYTHON)/bin/pip install -q "$$peer" || echo "$$peer is not to be had: measured without it"; \
 	done
