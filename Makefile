@@ -22,7 +22,7 @@ INSTALL ?= install
 LIBS_PRIVATE ?= -lgcc_s -lutil -lrt -lpthread -lm -ldl
 
 .PHONY: build run test install bench stress model check reference tools ctests headers examples preload \
-	build-preload test-python test-python-all wheels stress-python clean help
+	build-preload bench-python test-python test-python-all wheels stress-python clean help
 
 build: ## Build the release library (the default)
 	$(CARGO) build --release --lib
@@ -99,6 +99,17 @@ install: $(if $(SKIP_BUILD),,build-preload) ## Install to PREFIX below DESTDIR (
 
 bench: build ## Measure: the workloads of bench/c with one and two workers (ARGS=--go: beside Go; --help)
 	bench/run $(ARGS)
+
+BENCH_PYTHON := $(CARGO_TARGET_DIR)/bench-python
+
+bench-python: ## Measure the Python package beside asyncio, uvloop, gevent, trio, ... (ARGS=--quick; --help)
+	@test -d $(BENCH_PYTHON) || $(PYTHON) -m venv $(BENCH_PYTHON)
+	@export PIP_CONSTRAINT=$(abspath bench/python/constraints.txt) PIP_BUILD_CONSTRAINT=$(abspath bench/python/constraints.txt); \
+	for peer in $$(cat bench/python/requirements.txt); do \
+	    $(BENCH_PYTHON)/bin/pip install -q "$$peer" || echo "$$peer is not to be had: measured without it"; \
+	done
+	$(BENCH_PYTHON)/bin/pip install -q ./bindings/python
+	$(BENCH_PYTHON)/bin/python bench/python/run $(ARGS)
 
 MINUTES ?= 30
 

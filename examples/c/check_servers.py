@@ -202,7 +202,7 @@ def fill(client):
     try:
         while True:
             client.sendall(b"x" * 65536)
-    except (TimeoutError, ConnectionError):
+    except (socket.timeout, ConnectionError):
         client.settimeout(TIMEOUT)
 
 
