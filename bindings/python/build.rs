@@ -17,7 +17,7 @@ fn main() {
     let root = here.join("../..").canonicalize().unwrap();
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap());
     let package = here.join("python/gort");
-    for input in ["build.rs", "src/shim.c"].map(|path| here.join(path)) {
+    for input in ["build.rs", "src/shim.c", "src/trash.c"].map(|path| here.join(path)) {
         println!("cargo:rerun-if-changed={}", input.display());
     }
     for input in ["src", "build.rs", "Cargo.toml", "bindings/c", "bindings/cpp"].map(|path| root.join(path)) {
@@ -42,6 +42,7 @@ fn main() {
 
     cc::Build::new()
         .file(here.join("src/shim.c"))
+        .file(here.join("src/trash.c"))
         .include(python_include())
         .flag("-std=gnu11")
         // For the guards in it.
@@ -61,7 +62,7 @@ fn build_library(root: &Path, target: &Path) -> PathBuf {
         let text = name.to_string_lossy();
         let ours = ["CARGO_PKG_", "CARGO_CFG_", "CARGO_FEATURE_", "CARGO_MANIFEST_", "CARGO_ENCODED_", "DEP_", "PYO3_"];
         if ours.iter().any(|prefix| text.starts_with(prefix))
-            || ["OUT_DIR", "TARGET", "HOST", "PROFILE", "OPT_LEVEL", "DEBUG", "NUM_JOBS", "CARGO_TARGET_DIR", "CARGO_BUILD_TARGET"]
+            || ["OUT_DIR", "TARGET", "HOST", "PROFILE", "OPT_LEVEL", "DEBUG", "NUM_JOBS", "CARGO_TARGET_DIR", "CARGO_BUILD_TARGET", "RUSTC_WORKSPACE_WRAPPER", "CLIPPY_ARGS"]
                 .contains(&&*text)
         {
             cargo.env_remove(name);

@@ -82,11 +82,12 @@ pub(crate) unsafe fn parking<T>(goroutine: *mut Goroutine, call: impl FnOnce() -
 #[cold]
 unsafe fn wait_elsewhere(deadline: i64, wait: &mut dyn FnMut(i64) -> c_int) -> Py<c_int> {
     // SAFETY: the thread state that is saved is restored on the same thread: a plain thread stays itself, and a
-    // goroutine that is not of the lane (C code that has called into Python) is pinned to its thread.
+    // goroutine that is not of the lane (C code that has called into Python) has its thread to itself meanwhile, since
+    // the next goroutine there would find its thread state.
     unsafe {
-        let pinned = gort::gort_in_goroutine();
-        if pinned {
-            gort::gort_pin_thread();
+        let locked = gort::gort_in_goroutine();
+        if locked {
+            gort::gort_lock_thread();
         }
         let sliced = on_main_thread();
         let result = loop {
@@ -101,8 +102,8 @@ unsafe fn wait_elsewhere(deadline: i64, wait: &mut dyn FnMut(i64) -> c_int) -> P
                 break Err(Raised);
             }
         };
-        if pinned {
-            gort::gort_unpin_thread();
+        if locked {
+            gort::gort_unlock_thread();
         }
         result
     }

@@ -361,16 +361,7 @@ unsafe extern "C" fn go(_module: Object, args: *const Object, nargs: Py_ssize_t,
 
 unsafe extern "C" fn gosched(_module: Object, _: Object) -> Object {
     // SAFETY: called by Python, with the GIL held.
-    unsafe {
-        let goroutine = lane::current();
-        if !goroutine.is_null() {
-            crate::block::parking(goroutine, || gort::gort_yield());
-        } else {
-            let saved = PyEval_SaveThread();
-            gort::gort_yield();
-            PyEval_RestoreThread(saved);
-        }
-    }
+    unsafe { crate::block::without_gil(|| gort::gort_yield()) };
     none().into_ptr()
 }
 

@@ -141,6 +141,8 @@ unsafe extern "C" {
     pub(crate) fn gort_sleep(ns: i64);
     pub(crate) fn gort_exit() -> !;
     pub(crate) fn gort_in_goroutine() -> bool;
+    pub(crate) fn gort_lock_thread();
+    pub(crate) fn gort_unlock_thread();
     pub(crate) fn gort_pin_thread();
     pub(crate) fn gort_unpin_thread();
     pub(crate) fn gort_id() -> u64;

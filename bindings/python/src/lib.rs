@@ -10,18 +10,40 @@
 //! | `errors` | the exceptions, and statuses as exceptions |
 //! | `block` | waiting, with and without the GIL; signals |
 //! | `lane`, `shim.c` | the worker threads of Python's goroutines, and their thread states |
+//! | `proxy` | calls that the main thread cannot make in slices |
+//! | `sync` | mutexes, condition variable, once, semaphore, wait group |
+//! | `ctx`, `after` | contexts |
+//! | `signal` | signals on channels |
+//! | `net` | descriptors, for connections |
+//! | `inspect` | statistics, dumps |
+//! | `attach` | the GIL, for what the C library calls |
+//! | `chan/`, `select` | channels |
+//! | `time` | timers, tickers |
+//! | `aio` | channels for event loops of asyncio |
 //! | `foreign` | are there frames of other libraries on a goroutine's stack |
 //! | `run` | a main goroutine, and the deadlock detector |
 //! | `go` | `go`, and what becomes of an exception that leaves a goroutine |
 
+mod after;
+mod aio;
+mod attach;
 mod block;
+mod chan;
+mod ctx;
 mod errors;
 mod foreign;
 mod go;
 mod gort;
+mod inspect;
 mod lane;
+mod net;
+mod proxy;
 mod raw;
 mod run;
+mod select;
+mod signal;
+mod sync;
+mod time;
 
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr;
@@ -85,7 +107,16 @@ unsafe fn fill(module: Object) -> Py<()> {
         main_interpreter_only()?;
         set_main_thread()?;
         errors::add_to(module)?;
+        chan::add_to(module)?;
+        select::add_to(module)?;
+        time::add_to(module)?;
+        aio::add_to(module)?;
         go::add_to(module)?;
+        sync::add_to(module)?;
+        ctx::add_to(module)?;
+        inspect::add_to(module)?;
+        signal::add_to(module)?;
+        net::add_to(module)?;
         run::add_to(module)?;
     }
     Ok(())

@@ -419,9 +419,20 @@ pub(crate) const fn getter(name: &'static CStr, f: getter_fn, doc: &'static CStr
 #[allow(non_camel_case_types, reason = "beside PyCFunction and the like")]
 pub(crate) type getter_fn = unsafe extern "C" fn(Object, *mut c_void) -> Object;
 
+/// The member that makes weak references to the objects possible: where the object keeps their list.
+pub(crate) const fn weak_list(offset: usize) -> PyMemberDef {
+    PyMemberDef {
+        name: c"__weaklistoffset__".as_ptr(),
+        type_code: Py_T_PYSSIZET,
+        offset: offset as Py_ssize_t,
+        flags: Py_READONLY,
+        doc: ptr::null(),
+    }
+}
+
 /// A table that Python reads to its end, a zeroed entry.
 pub(crate) const fn table<T: Copy, const N: usize>(entries: [T; N]) -> Table<T, N> {
-    // SAFETY: both kinds of entries, PyMethodDef and PyGetSetDef, are pointers and numbers that may be zero.
+    // SAFETY: the kinds of entries, PyMethodDef, PyGetSetDef and PyMemberDef, are pointers and numbers that may be zero.
     Table(entries, unsafe { std::mem::zeroed() })
 }
 

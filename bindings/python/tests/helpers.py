@@ -26,7 +26,7 @@ def wait_for(condition: Callable[[], bool], what: str = "the condition") -> None
 def child(code: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a program of Python text to its end."""
     return subprocess.run(
-        [sys.executable, "-X", "faulthandler", "-c", textwrap.dedent(code), *arguments],
+        [sys.executable, "-X", "faulthandler", "-W", "ignore::DeprecationWarning", "-c", textwrap.dedent(code), *arguments],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
