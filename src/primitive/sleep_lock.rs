@@ -80,7 +80,6 @@ impl SleepLock {
 #[cfg(all(test, loom))]
 mod model {
     use super::*;
-    use loom::sync::Arc;
     use loom::thread;
 
     struct Guarded {
@@ -98,12 +97,11 @@ mod model {
 
     fn three(unlock: fn(&SleepLock)) {
         loom::model(move || {
-            let guarded = Arc::new(Guarded { lock: SleepLock::new(), count: AtomicU32::new(0) });
-            let others = [0, 1].map(|_| {
-                let guarded = guarded.clone();
-                thread::spawn(move || add(&guarded, unlock))
-            });
-            add(&guarded, unlock);
+            // Never freed: a model that ends in a deadlock must not free anything of loom's.
+            let guarded: &'static Guarded =
+                Box::leak(Box::new(Guarded { lock: SleepLock::new(), count: AtomicU32::new(0) }));
+            let others = [0, 1].map(|_| thread::spawn(move || add(guarded, unlock)));
+            add(guarded, unlock);
             for other in others {
                 other.join().unwrap();
             }
