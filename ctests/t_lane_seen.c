@@ -1,7 +1,8 @@
 /* Lanes seen from inside: dumps, counts, leaks; and lanes that are short of stacks. */
 #include "t_leaks.h"
-
 #include "t_lane.h"
+
+#include <malloc.h>
 
 static gort_lane_t *plain_lane(unsigned limit, size_t stack_size) {
     gort_lane_options_t opts = GORT_LANE_OPTIONS_INIT;
@@ -144,6 +145,8 @@ static void park_a_while(void *arg) {
 static void run_with_few_stacks(void) {
     enum { N = 100 };
     size_t size = (size_t)1 << 30;
+    /* What is left over is for threads: an arena of malloc's for each would take it all. */
+    mallopt(M_ARENA_MAX, 1);
     gort_lane_t *lanes[] = {plain_lane(1, size), plain_lane(2, size)};
     unsigned long pages = 0;
     FILE *statm = fopen("/proc/self/statm", "r");
